@@ -1,0 +1,1 @@
+"""Vulyk: a crowdsourcing platform."""

@@ -1,0 +1,1 @@
+"""Documents and task types of the gamification feature."""

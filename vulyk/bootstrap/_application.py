@@ -1,0 +1,34 @@
+"""The application class."""
+
+from typing import TYPE_CHECKING, Any
+
+import flask
+
+from vulyk.bootstrap import _db
+
+if TYPE_CHECKING:
+    from flask.ctx import AppContext
+
+    from vulyk.models.task_types import AbstractTaskType
+
+
+class VulykFlask(flask.Flask):
+    """Flask, with the task types of the site.
+
+    ``task_types`` maps type names to task types, ``plugin_errors`` the packages of ``ENABLED_TASKS`` that could not be
+    loaded to the reason. ``_base_files_to_watch`` and ``_plugin_files_to_watch`` hold the sources of the bundles.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.task_types: dict[str, AbstractTaskType] = {}
+        self.plugin_errors: dict[str, str] = {}
+        self.settings_source = 'defaults'
+        self.admin: Any = None
+        self._base_files_to_watch: list[str] = []
+        self._plugin_files_to_watch: list[str] = []
+
+    def app_context(self) -> 'AppContext':
+        """A context of this application; refused once another application owns the database connection."""
+        _db.check_owner(self)
+        return super().app_context()

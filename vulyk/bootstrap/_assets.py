@@ -1,0 +1,229 @@
+"""Scripts and styles: bundles, and the route that serves them."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import abort, request, send_from_directory
+from flask_assets import Bundle, Environment
+from webassets.filter import Filter
+from webassets.version import Version
+
+from vulyk.ext.storage import Collect, Storage
+from vulyk.models.exc import InitializationError
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from vulyk.models.task_types import AbstractTaskType
+
+PACKAGE = Path(__file__).parent.parent
+A_YEAR = 365 * 24 * 3600
+_VENDOR = 'vendor'
+LEGACY_JS = [
+    'jquery/jquery.min.js',
+    'jquery-migrate/jquery-migrate.min.js',
+    'bootstrap3/js/bootstrap.min.js',
+    'magnific-popup/jquery.magnific-popup.min.js',
+    'jquery.hotkeys/jquery.hotkeys.js',
+    'jquery.cookie/jquery.cookie.js',
+]
+LEGACY_CSS = ['bootstrap3/css/bootstrap.min.css', 'magnific-popup/magnific-popup.css']
+BOOTSTRAP5_JS = ['bootstrap5/bootstrap.bundle.min.js']
+BOOTSTRAP5_CSS = ['bootstrap5/bootstrap.min.css']
+
+_URL = re.compile(r'url\(\s*([\'"]?)(?!data:|https?:|//|/|#)([^\'")]+)\1\s*\)')
+_AT_CHARSET = re.compile(r'@charset\s+[^;]+;')
+
+
+def init(app: 'Flask') -> None:
+    """Make the bundles of the platform, of the two sets of libraries and of every plugin; serve them under ``/static``."""
+    environment = Environment(app)
+    environment.url = '/static'
+    environment.auto_build = False
+    environment.cache = False
+    environment.manifest = None
+    bundles = _bundles(app)
+    for name, bundle in bundles.items():
+        environment.register(name, bundle)
+    app.extensions['vulyk_asset_bundles'] = frozenset(name for name, bundle in bundles.items() if bundle.contents)
+    sources = [Path(path) for bundle in bundles.values() for path in bundle.contents]
+    _check_sources(sources)
+    fingerprint = _fingerprint(bundles, sources)
+    environment.versions = _Fixed(fingerprint)
+    folder = _assets_folder(app)
+    built = folder / fingerprint
+    environment.directory = str(built)
+    if not built.is_dir():
+        _build(environment, bundles, folder, built)
+    roots = _collected(app, built) or [built, PACKAGE / app.config['STATIC_FOLDER']]
+    app.add_url_rule('/static/<path:filename>', 'static', _static_view(app, roots))
+
+
+def plugin_static(app: 'Flask') -> dict[str, Path]:
+    """``{plugin_<package>: folder of the package}``: where ``/static/plugin_<package>/static/…`` is served from."""
+    prefix = app.config['COLLECT_PLUGIN_DIR_PREFIX']
+    return {f'{prefix}{task_type.package}': package_folder(task_type.package) for task_type in app.task_types.values()}
+
+
+def package_folder(package: str) -> Path:
+    """The folder an importable package lies in."""
+    spec = find_spec(package)
+    return Path(spec.submodule_search_locations[0])
+
+
+class InLayer(Filter):
+    """Wraps styles in ``@layer plugin``, so that a plugin's ``a {…}`` cannot reach the site's own, unlayered styles."""
+
+    name = 'in_layer'
+
+    def output(self, _in: Any, out: Any, **kwargs: Any) -> None:
+        out.write('@layer plugin {\n')
+        out.write(_AT_CHARSET.sub('', _in.read()))
+        out.write('\n}\n')
+
+
+class AbsoluteUrls(Filter):
+    """Makes relative ``url(…)`` absolute, because the bundle lies elsewhere than its sources."""
+
+    name = 'absolute_urls'
+
+    def __init__(self, mounts: dict[Path, str]) -> None:
+        super().__init__()
+        self.mounts = mounts
+
+    def unique(self) -> Any:
+        return tuple(sorted(str(path) for path in self.mounts))
+
+    def input(self, _in: Any, out: Any, **kwargs: Any) -> None:
+        source = Path(kwargs['source_path'])
+        root, url = next((root, url) for root, url in self.mounts.items() if source.is_relative_to(root))
+
+        def absolute(match: re.Match[str]) -> str:
+            relative = os.path.normpath(source.relative_to(root).parent / match[2].strip())
+            return f'url("{url}/{relative}")'
+
+        out.write(_URL.sub(absolute, _in.read()))
+
+
+class _Fixed(Version):
+    """The version in a bundle's URL: the fingerprint of all sources, known when the application is built."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+    def determine_version(self, bundle: Any, ctx: Any, hunk: Any = None) -> str:
+        return self.fingerprint
+
+
+def _bundles(app: 'Flask') -> dict[str, Bundle]:
+    config = app.config
+    static = PACKAGE / config['STATIC_FOLDER']
+    vendor = static / _VENDOR
+    mounts = {static: '/static'} | {folder: f'/static/{name}' for name, folder in plugin_static(app).items()}
+    css_filters = [AbsoluteUrls(mounts), *_filters(config['CSS_ASSETS_FILTERS'])]
+
+    def js(output: str, *paths: Path) -> Bundle:
+        return Bundle(*map(str, paths), filters=_filters(config['JS_ASSETS_FILTERS']), output=output)
+
+    def css(output: str, *paths: Path, layered: bool = True) -> Bundle:
+        return Bundle(*map(str, paths), filters=[*css_filters, *([InLayer()] if layered else [])], output=output)
+
+    bundles = {
+        'js_all': js(config['JS_ASSETS_OUTPUT'], *(static / path for path in config['JS_ASSETS'])),
+        'css_all': css(config['CSS_ASSETS_OUTPUT'], *(static / path for path in config['CSS_ASSETS']), layered=False),
+        'js_legacy': js('scripts/legacy.js', *(vendor / path for path in LEGACY_JS)),
+        'css_legacy': css('styles/legacy.css', *(vendor / path for path in LEGACY_CSS)),
+        'js_bootstrap5': js('scripts/bootstrap5.js', *(vendor / path for path in BOOTSTRAP5_JS)),
+        'css_bootstrap5': css('styles/bootstrap5.css', *(vendor / path for path in BOOTSTRAP5_CSS)),
+    }
+    app._base_files_to_watch = [path for bundle in bundles.values() for path in bundle.contents]
+    for task_type in app.task_types.values():
+        name, folder = task_type.type_name, package_folder(task_type.package)
+        scripts = [folder / path for path in task_type.JS_ASSETS]
+        styles = [folder / path for path in task_type.CSS_ASSETS]
+        bundles[f'plugin_js_{name}'] = js(f'scripts/plugin_js_{name}.js', *scripts)
+        bundles[f'plugin_css_{name}'] = css(f'styles/plugin_css_{name}.css', *styles)
+        app._plugin_files_to_watch += [str(path) for path in (*scripts, *styles)]
+    return bundles
+
+
+def _filters(names: str | list[str] | None) -> list[str]:
+    return [name for name in (names.split(',') if isinstance(names, str) else names or []) if name]
+
+
+def _check_sources(sources: list[Path]) -> None:
+    missing = [str(path) for path in sources if not path.is_file()]
+    if missing:
+        raise InitializationError(f'Scripts or styles named in JS_ASSETS or CSS_ASSETS are missing: {", ".join(missing)}')
+
+
+def _fingerprint(bundles: dict[str, Bundle], sources: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for name, bundle in sorted(bundles.items()):
+        filters = [item.name for item in bundle.filters]
+        digest.update(f'{name} {bundle.output} {filters} {bundle.contents}'.encode())
+    for path in sources:
+        status = path.stat()
+        digest.update(f'{path} {status.st_size} {status.st_mtime_ns}'.encode())
+    digest.update(Path(__file__).read_bytes())  # the filters above change the output too
+    return digest.hexdigest()[:12]
+
+
+def _assets_folder(app: 'Flask') -> Path:
+    """Where bundles are written: never into the installed package."""
+    folder = Path(app.config['ASSETS_FOLDER'] or Path.cwd() / 'instance' / 'assets').absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InitializationError(
+            f'Scripts and styles cannot be written to {folder} ({error.strerror}); name another folder in ASSETS_FOLDER.'
+        ) from error
+    return folder
+
+
+def _build(environment: Environment, bundles: dict[str, Bundle], folder: Path, built: Path) -> None:
+    """Build everything beside its place and rename it: processes that start together never see half a bundle."""
+    scratch = Path(tempfile.mkdtemp(prefix='.building-', dir=folder))
+    environment.directory = str(scratch)
+    for bundle in bundles.values():
+        if bundle.contents:
+            bundle.build(force=True)
+    environment.directory = str(built)
+    scratch.chmod(0o755)
+    try:
+        scratch.rename(built)
+    except OSError:  # another process was faster
+        shutil.rmtree(scratch)
+
+
+def _collected(app: 'Flask', built: Path) -> list[Path] | None:
+    """With ``COLLECT_STATIC_ROOT`` everything is copied there, for a web server to serve, and we serve from it too."""
+    root = app.config['COLLECT_STATIC_ROOT']
+    if not root:
+        return None
+    folders = {Path(): PACKAGE / app.config['STATIC_FOLDER']}
+    folders |= {Path(name, 'static'): folder / 'static' for name, folder in plugin_static(app).items()}
+    Storage(Collect(folders=[*folders.items(), (Path(), built)], static_root=Path(root))).run()
+    return [Path(root)]
+
+
+def _static_view(app: 'Flask', roots: list[Path]) -> Any:
+    plugins = plugin_static(app)
+
+    def static(filename: str) -> 'Response':
+        max_age = A_YEAR if request.args else 3600  # bundles carry their version in the query
+        first, _, rest = filename.partition('/')
+        if first in plugins and rest.startswith('static/'):
+            return send_from_directory(plugins[first], rest, max_age=max_age)
+        for root in roots:
+            if (root / filename).is_file():
+                return send_from_directory(root, filename, max_age=max_age)
+        abort(404)
+
+    return static

@@ -1,0 +1,94 @@
+"""Turns exceptions into responses: JSON for JSON routes, a page for the others."""
+
+from typing import TYPE_CHECKING
+
+from flask import Response, make_response, render_template
+from flask_babel import gettext
+from flask_wtf.csrf import CSRFError
+from pymongo.errors import ConnectionFailure
+from werkzeug.exceptions import HTTPException
+
+from vulyk.bootstrap._security import is_json_endpoint
+from vulyk.models import exc
+from vulyk.utils import HTTPStatus, get_template_path, json_response
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+STATUSES: dict[type[Exception], HTTPStatus] = {
+    exc.ResultTooLargeError: HTTPStatus.TOO_LARGE,
+    exc.MalformedResultError: HTTPStatus.BAD_REQUEST,
+    exc.TaskValidationError: HTTPStatus.UNPROCESSABLE,
+    exc.AnswerConflictError: HTTPStatus.CONFLICT,
+    exc.TaskSkipError: HTTPStatus.CONFLICT,
+    exc.WorkSessionUpdateError: HTTPStatus.CONFLICT,
+    exc.TaskPermissionError: HTTPStatus.FORBIDDEN,
+    exc.TaskTypeNotFoundError: HTTPStatus.NOT_FOUND,
+    exc.TaskNotFoundError: HTTPStatus.NOT_FOUND,
+    exc.WorkSessionLookUpError: HTTPStatus.NOT_FOUND,
+    exc.DatabaseError: HTTPStatus.UNAVAILABLE,
+}
+
+
+def init(app: 'Flask') -> None:
+    """Register the handlers."""
+    for kind, status in STATUSES.items():
+        app.register_error_handler(kind, lambda error, status=status: respond(app, status, str(error)))
+    app.register_error_handler(exc.InitializationError, lambda error: _misconfigured(app, error))
+    app.register_error_handler(ConnectionFailure, lambda error: _database_away(app, error))
+    app.register_error_handler(CSRFError, lambda error: respond(app, HTTPStatus.BAD_REQUEST, _forged(error)))
+    app.register_error_handler(HTTPException, lambda error: _http_error(app, error))
+
+
+def respond(app: 'Flask', status: int, message: str) -> Response:
+    """The error in the form this route answers in."""
+    if is_json_endpoint(app):
+        return json_response({}, [message], status)
+    titles = {
+        400: gettext('This request cannot be understood'),
+        403: gettext('This is not for you'),
+        404: gettext('There is nothing here'),
+        503: gettext('We are not available right now'),
+    }
+    title = titles.get(int(status), gettext('Something went wrong'))
+    if status == HTTPStatus.UNAVAILABLE:  # without the database the site's own page cannot be rendered
+        return make_response(render_template('base/unavailable.html', title=title, message=message), int(status))
+    page = render_template(get_template_path(app, 'error.html'), status=int(status), title=title, message=message)
+    return make_response(page, int(status))
+
+
+def _http_error(app: 'Flask', error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    if error.code == 404:
+        message = gettext('The address may be mistyped, or the page has moved.')
+    elif error.code == 413:
+        message = gettext('result: what was sent is larger than this site takes (%(limit)s bytes).', limit=_limit(app))
+    else:
+        message = error.description or error.name
+    response = respond(app, error.code, message)
+    for name, value in error.get_headers():
+        if name.lower() not in ('content-type', 'content-length'):
+            response.headers.add(name, value)
+    return response
+
+
+def _limit(app: 'Flask') -> str:
+    return f'{app.config["MAX_RESULT_BYTES"]:,}'
+
+
+def _forged(error: CSRFError) -> str:
+    return gettext('csrf_token: %(reason)s Reload the page and try again.', reason=error.description)
+
+
+def _misconfigured(app: 'Flask', error: exc.InitializationError) -> Response:
+    app.logger.error('%s', error)
+    return make_response(render_template('base/unavailable.html', title='Vulyk', message=str(error)), 503)
+
+
+def _database_away(app: 'Flask', error: ConnectionFailure) -> Response:
+    app.logger.error('The database is away: %s', error)
+    message = gettext('The database does not answer. Nothing you have sent is lost; please try again in a minute.')
+    return respond(app, HTTPStatus.UNAVAILABLE, message)

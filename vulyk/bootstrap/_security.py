@@ -1,0 +1,95 @@
+"""Headers, content security policy and protection against forged requests."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from flask import current_app, g, request
+from flask_login import current_user
+from flask_wtf.csrf import CSRFProtect
+
+from vulyk.models.exc import InitializationError
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+INSECURE_KEYS = {'random-secret-key', 'dev', 'secret', 'changeme'}
+NO_KEY = (
+    'SECRET_KEY is not set (or is a published one). Put SECRET_KEY = \'…\' into local_settings.py, for instance with the '
+    'text that this command prints: python -c "import secrets; print(secrets.token_hex(32))"'
+)
+
+
+def init(app: 'Flask') -> None:
+    """Protect every state-changing request and put the security headers on every response."""
+    app.config['WTF_CSRF_CHECK_DEFAULT'] = False  # checked below, after the question whether somebody is signed in
+    csrf = CSRFProtect(app)
+
+    @app.before_request
+    def refuse_unsafe_requests() -> None:
+        check_secret_key(app)
+        g.csp_nonce = secrets.token_urlsafe(16)
+        # A JSON request of nobody is answered 401 by its view; 400 would hide that the session has expired.
+        if not (is_json_endpoint(app) and current_user.is_anonymous):
+            csrf.protect()
+
+    app.after_request(add_headers)
+
+
+def check_secret_key(app: 'Flask') -> None:
+    """Raise :class:`InitializationError` unless the site has a secret of its own."""
+    if not app.secret_key or app.secret_key in INSECURE_KEYS:
+        raise InitializationError(NO_KEY)
+
+
+def is_json_endpoint(app: 'Flask') -> bool:
+    """Whether this request goes to a route that answers JSON, also when it comes with the wrong method."""
+    endpoint = request.endpoint
+    methods = getattr(request.routing_exception, 'valid_methods', None)
+    if endpoint is None and methods:
+        adapter = app.create_url_adapter(request)
+        endpoint = adapter.match(method=methods[0])[0] if adapter else None
+    return getattr(app.view_functions.get(endpoint), 'answers_json', False)
+
+
+def add_headers(response: 'Response') -> 'Response':
+    """Headers for browsers; the policy depends on what the page has to run."""
+    response.headers.setdefault('X-Content-Type-Options', 'nosniff')
+    response.headers.setdefault('X-Frame-Options', 'SAMEORIGIN')
+    response.headers.setdefault('Referrer-Policy', 'same-origin')
+    if response.mimetype == 'text/html':
+        response.headers.setdefault('Content-Security-Policy', _policy())
+        response.headers.setdefault('Cache-Control', 'no-store')
+    return response
+
+
+def _policy() -> str:
+    """The policy of this page: strict, looser for plugins of the old kind, inline handlers for flask-admin."""
+    config = current_app.config
+    kind = 'admin' if request.path.startswith('/admin') else g.get('frontend', 'site')
+    nonce = f"'nonce-{g.get('csp_nonce', '')}'"
+    origins = config["MEDIA_ORIGINS"]
+    policy = {
+        'default-src': ["'self'"],
+        'base-uri': ["'self'"],
+        'form-action': ["'self'"],
+        'frame-ancestors': ["'self'"],
+        'object-src': ["'none'"],
+        'script-src': ["'self'", nonce],
+        'style-src': ["'self'"],
+        'img-src': ["'self'", 'data:', 'blob:', *origins],
+        'media-src': ["'self'", 'data:', 'blob:', *origins],
+        'frame-src': ["'self'", *origins],
+    }
+    if kind == 'legacy':
+        # Old plugins compile Handlebars templates in the page and carry handlers and styles in their markup.
+        policy['script-src'].append("'unsafe-eval'")
+        policy['script-src-attr'] = ["'unsafe-inline'"]
+        policy['style-src'].append("'unsafe-inline'")
+        for directive in ('img-src', 'media-src', 'frame-src'):
+            policy[directive] = ["'self'", 'data:', 'blob:', 'https:', *origins]
+    elif kind == 'admin':
+        policy['script-src-attr'] = ["'unsafe-inline'"]
+        policy['style-src'].append("'unsafe-inline'")
+    for directive, sources in config['CSP_EXTRA'].items():
+        policy.setdefault(directive, ["'self'"]).extend(sources)
+    return '; '.join(f'{directive} {" ".join(sources)}' for directive, sources in policy.items())

@@ -1,0 +1,65 @@
+"""Loads the plugins of ``ENABLED_TASKS``."""
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from vulyk.bootstrap import _templates
+from vulyk.models.exc import InitializationError
+from vulyk.models.task_types import AbstractTaskType
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
+    """Instantiate the task types named in ``ENABLED_TASKS``.
+
+    :returns: type name → task type. A plugin that cannot be loaded is left out, its reason logged and kept in
+        ``app.plugin_errors``; the others work.
+    """
+    enabled = app.config['ENABLED_TASKS']
+    if not isinstance(enabled, Mapping):
+        raise InitializationError(f'ENABLED_TASKS must be a dictionary {{package: class name}}, not {enabled!r}.')
+    found: dict[str, AbstractTaskType] = {}
+    packages: dict[str, str] = {}
+    for package, class_name in enabled.items():
+        try:
+            task_type = _load(package, class_name)
+            if task_type.type_name in found:
+                other = packages[task_type.type_name]
+                raise InitializationError(f'its type name “{task_type.type_name}” is taken by {other} already')
+            _add_templates(app, package, task_type)
+        except Exception as error:  # the code is not ours and may raise anything; the other projects must go on
+            reason = str(error) if isinstance(error, InitializationError) else f'{type(error).__name__}: {error}'
+            app.plugin_errors[package] = reason
+            app.logger.error('Plugin %s is left out: %s', package, reason, exc_info=app.debug)
+        else:
+            found[task_type.type_name] = task_type
+            packages[task_type.type_name] = package
+    return found
+
+
+def _load(package: str, class_name: str) -> AbstractTaskType:
+    module = importlib.import_module(package)
+    settings = importlib.import_module(f'{package}.settings')
+    configured = module.configure(settings)
+    task_types = importlib.import_module(f'{package}.models.task_types')
+    task_type_class = getattr(task_types, class_name, None)
+    if not isinstance(task_type_class, type) or not issubclass(task_type_class, AbstractTaskType):
+        raise InitializationError(f'{package}.models.task_types has no task type class {class_name}')
+    task_type = task_type_class(settings=configured)
+    task_type.package = package
+    return task_type
+
+
+def _add_templates(app: 'Flask', package: str, task_type: AbstractTaskType) -> None:
+    try:
+        loader = jinja2.PackageLoader(package)
+    except ValueError as error:
+        raise InitializationError(f'it has no folder templates/ beside its __init__.py ({error})') from error
+    if task_type.template not in loader.list_templates():
+        raise InitializationError(f'its template “{task_type.template}” is not in its folder templates/')
+    _templates.add_prefix(app, task_type.type_name, loader)

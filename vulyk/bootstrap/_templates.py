@@ -1,0 +1,71 @@
+"""Templates: where they come from and what they are given."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import nh3
+from flask import g
+from flask_babel import Babel
+from flask_login import current_user
+from markupsafe import Markup
+
+from vulyk import demo
+from vulyk.models.user import DEFAULT_GROUP, Group
+from vulyk.utils import get_template_path
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_PREFIXES = 'vulyk_template_prefixes'
+_LOCALES = {'ua': 'uk', 'uk': 'uk', 'ru': 'ru'}
+_SCRIPT_WITHOUT_NONCE = re.compile(r'<script\b(?![^>]*\bnonce=)', re.IGNORECASE)
+
+
+def init(app: 'Flask') -> None:
+    """Set up loaders, filters, translations and the context every template has."""
+    mapping: dict[str, jinja2.BaseLoader] = {}
+    app.extensions[_PREFIXES] = mapping
+    own = jinja2.PackageLoader('vulyk', app.config['TEMPLATES_FOLDER'])
+    app.jinja_loader = jinja2.ChoiceLoader([own, jinja2.PrefixLoader(mapping)])
+    Babel(app, locale_selector=lambda: locale(app))
+    app.template_filter('strip_email')(strip_email)
+    app.template_filter('app_template')(lambda name: get_template_path(app, name))
+    app.template_filter('nonced')(nonced)
+    app.context_processor(lambda: _context(app))
+
+
+def add_prefix(app: 'Flask', prefix: str, loader: jinja2.BaseLoader) -> None:
+    """Make the templates of a plugin known under ``<prefix>/``."""
+    app.extensions[_PREFIXES][prefix] = loader
+
+
+def locale(app: 'Flask') -> str:
+    """The language of the site as the setting ``LANGUAGE`` names it; English if it does not."""
+    return _LOCALES.get(str(app.config['LANGUAGE']).lower(), 'en')
+
+
+def strip_email(name: str | None) -> str:
+    """The part of a name before the first ``@``; old accounts have their address as name."""
+    return (name or '').partition('@')[0]
+
+
+def nonced(html: str) -> Markup:
+    """The HTML of a plugin with the page's nonce on its ``<script>`` tags, without which they would not run."""
+    return Markup(_SCRIPT_WITHOUT_NONCE.sub(f'<script nonce="{g.csp_nonce}"', str(html)))
+
+
+def _context(app: 'Flask') -> dict[str, Any]:
+    return {
+        'user': current_user,
+        'init': Group.objects(pk=DEFAULT_GROUP).first() is not None,
+        'csp_nonce': g.get('csp_nonce', ''),
+        'demo': demo.is_demo(app),
+        'frontend': g.get('frontend', 'site'),
+        'site_closed': g.get('site_closed', False),
+        'html_lang': locale(app),
+        'backends': {'associated': [], 'not_associated': [], 'backends': []},
+        'warm_welcome': Markup(nh3.clean(app.config['WARM_WELCOME'] or '')),
+        'thanks_message': Markup(nh3.clean(app.config['THANKS_TASK_MESSAGE'] or '')),
+        'asset_bundles': app.extensions['vulyk_asset_bundles'],
+    }

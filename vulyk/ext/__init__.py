@@ -1,0 +1,1 @@
+"""Strategies a task type owns and a plugin may swap."""

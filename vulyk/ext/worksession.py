@@ -1,0 +1,83 @@
+"""Accounting of work sessions."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+
+from vulyk import signals
+from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
+from vulyk.models.stats import WorkSession
+from vulyk.models.tasks import AbstractAnswer, AbstractTask
+from vulyk.models.transaction import after_commit
+
+
+class WorkSessionManager:
+    """Opens, measures and closes the sessions of one task type. Plugins may give their own.
+
+    :param work_session_model: the document class sessions are stored in.
+    :param clock: where "now" comes from; replaced in tests.
+    """
+
+    def __init__(
+        self, work_session_model: type[WorkSession], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        if not issubclass(work_session_model, WorkSession):
+            raise TypeError('work_session_model must be a subclass of vulyk.models.stats.WorkSession')
+        self.work_session = work_session_model
+        self.clock = clock
+
+    def start_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
+        """Open a session now. One that is open keeps its start and activity (page reload); a finished one stays as it is."""
+        self._of(task, user_id).update_one(
+            upsert=True,
+            set_on_insert__task_type=task.task_type,
+            set_on_insert__start_time=self.clock(),
+            set_on_insert__activity=0,
+        )
+
+    def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:
+        """Add seconds of real work to the open session.
+
+        :raises WorkSessionLookUpError: there is no open session.
+        :raises WorkSessionUpdateError: ``seconds`` is negative, or more than has passed since the session began.
+        """
+        session = self._of(task, user_id, end_time=None).first()
+        if session is None:
+            raise WorkSessionLookUpError(f'There is no open work session of this user for task {task.id}.')
+        passed = (self.clock() - _aware(session.start_time)).total_seconds()
+        if seconds < 0 or session.activity + seconds > passed:
+            raise WorkSessionUpdateError(
+                f'seconds: {seconds} is not possible; {session.activity} are recorded, {passed:.0f} have passed.'
+            )
+        # The condition repeats the limit, because two browser tabs may report at the same time.
+        limit = {'end_time': None, 'activity__lte': int(passed) - seconds}
+        if not self._of(task, user_id, **limit).update_one(inc__activity=seconds):
+            raise WorkSessionUpdateError(f'seconds: {seconds} is more than has passed since the session began.')
+
+    def end_work_session(self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer) -> None:
+        """Close the session with its answer, opening it first if there is none; then ``on_task_done`` goes out.
+
+        :raises WorkSessionUpdateError: the session has been finished with another answer already.
+        """
+        self.start_work_session(task, user_id)
+        if not self._of(task, user_id, end_time=None).update_one(set__end_time=self.clock(), set__answer=answer):
+            raise WorkSessionUpdateError(f'The work session of this user for task {task.id} is finished already.')
+        after_commit(lambda: signals.send(signals.on_task_done, self, answer=answer))
+
+    def delete_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
+        """Forget the open session of a skipped task.
+
+        :raises WorkSessionLookUpError: there is no open session; a finished one is never deleted.
+        """
+        if not self._of(task, user_id, end_time=None).delete():
+            raise WorkSessionLookUpError(f'There is no open work session of this user for task {task.id}.')
+
+    def _of(self, task: AbstractTask, user_id: ObjectId, **more: Any) -> Any:
+        return self.work_session.objects(user=user_id, task=task, **more)
+
+
+def _aware(moment: datetime) -> datetime:
+    """Old connections return naive times; they mean UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Documents, task types and their exceptions."""

@@ -1,0 +1,54 @@
+"""The state of the database behind mongoengine's connection: is it there, is it fit, has it its indexes."""
+
+import logging
+
+import pymongo
+from mongoengine.connection import get_connection
+from mongoengine.errors import NotUniqueError, OperationError
+from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure
+
+from vulyk.models.exc import DatabaseError
+from vulyk.models.stats import WorkSession
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.user import Group, User
+
+log = logging.getLogger(__name__)
+
+MODELS = (User, Group, Batch, AbstractTask, AbstractAnswer, WorkSession)
+
+STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a replica set (one node is enough). Turn it into one:
+  1. start mongod with --replSet vulyk (or in mongod.conf: replication: {{replSetName: vulyk}})
+  2. mongosh --eval 'rs.initiate()'"""
+
+
+def prepare() -> None:
+    """Check the server and make the indexes that are missing.
+
+    :raises DatabaseError: no server answers, it refuses us, or it is a standalone one; with what to do.
+    """
+    check_server()
+    for model in MODELS:
+        try:
+            model.ensure_indexes()
+        except (OperationFailure, OperationError, NotUniqueError) as error:
+            # A database of an older version may hold what a unique index forbids; the site runs, the operator must know.
+            log.error('An index of %s cannot be made: %s', model._get_collection_name(), error)
+
+
+def check_server() -> None:
+    """Raise :class:`DatabaseError` unless a replica set (or a sharded cluster) answers. mongomock passes."""
+    client = get_connection()
+    if not isinstance(client, pymongo.MongoClient):
+        return
+    address = ', '.join(sorted(f'{host}:{port}' for host, port in client.topology_description.server_descriptions()))
+    try:
+        hello = client.admin.command('hello')
+    except (ConnectionFailure, ConfigurationError) as error:
+        raise DatabaseError(
+            f'No MongoDB answers at {address}. Start it, or name the right one in MONGODB_SETTINGS '
+            f'(or the variables mongodb_host and mongodb_port).'
+        ) from error
+    except OperationFailure as error:
+        raise DatabaseError(f'MongoDB at {address} refuses us ({error.details or error}): check MONGODB_SETTINGS.') from error
+    if 'setName' not in hello and hello.get('msg') != 'isdbgrid':
+        raise DatabaseError(STANDALONE.format(address=address))

@@ -1,0 +1,58 @@
+"""Work sessions: who worked on what, from when to when."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from flask_mongoengine.documents import Document
+from mongoengine import CASCADE, DateTimeField, LongField, ReferenceField, StringField
+
+from vulyk.models.tasks import AbstractAnswer, AbstractTask
+from vulyk.models.user import User
+
+
+class WorkSession(Document):
+    """A span of time in which one user worked on one task; at most one per user and task.
+
+    ``activity`` is in seconds. Sessions without ``answer`` and ``end_time`` are still open.
+    """
+
+    user = ReferenceField(User, reverse_delete_rule=CASCADE, required=True)
+    task = ReferenceField(AbstractTask, reverse_delete_rule=CASCADE, required=True)
+    task_type = StringField(max_length=50, required=True, db_field='taskType')
+    answer = ReferenceField(AbstractAnswer, reverse_delete_rule=CASCADE)
+    start_time = DateTimeField(required=True, default=lambda: datetime.now(UTC))
+    end_time = DateTimeField()
+    activity = LongField(default=0)
+
+    meta = {
+        'collection': 'work_sessions',
+        'allow_inheritance': True,
+        'auto_create_index': False,
+        'index_cls': False,
+        'indexes': [
+            {'fields': ['user', 'task'], 'unique': True, 'cls': False},
+            {'fields': ['task'], 'cls': False},
+            {'fields': ['user', 'end_time'], 'cls': False},
+        ],
+    }
+
+    def __str__(self) -> str:
+        return f'{self.task_type}: {self.id}'
+
+    @classmethod
+    def get_total_user_time_precise(cls, user_id: ObjectId) -> int:
+        """Seconds of recorded activity of a user, over all projects; open sessions count what they have so far."""
+        return _first_total(cls.objects(user=user_id).aggregate({'$group': {'_id': None, 'total': {'$sum': '$activity'}}}))
+
+    @classmethod
+    def get_total_user_time_approximate(cls, user_id: ObjectId) -> int:
+        """Seconds between start and end of the finished sessions of a user, over all projects."""
+        lengths = {'$subtract': ['$end_time', '$start_time']}
+        pipeline = [{'$match': {'end_time': {'$ne': None}}}, {'$group': {'_id': None, 'total': {'$sum': lengths}}}]
+        return _first_total(cls.objects(user=user_id).aggregate(pipeline)) // 1000
+
+
+def _first_total(rows: Iterable[dict[str, Any]]) -> int:
+    return next((int(row['total']) for row in rows), 0)

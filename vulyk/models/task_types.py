@@ -1,0 +1,444 @@
+"""Task types: the root of every plugin."""
+
+import hashlib
+import json
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+
+from vulyk import signals
+from vulyk.ext.assignment import next_task
+from vulyk.ext.leaderboard import LeaderBoardManager
+from vulyk.ext.worksession import WorkSessionManager
+from vulyk.models import media as media_storage
+from vulyk.models.exc import (
+    AnswerConflictError,
+    InitializationError,
+    MalformedResultError,
+    TaskImportError,
+    TaskNotFoundError,
+    TaskSkipError,
+    WorkSessionLookUpError,
+)
+from vulyk.models.fields import check_storable
+from vulyk.models.stats import WorkSession
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.transaction import after_commit, in_transaction
+from vulyk.models.user import User
+from vulyk.utils import chunked
+
+log = logging.getLogger(__name__)
+
+ALL_BATCHES = '__all__'
+
+
+class ImportResult(NamedTuple):
+    """How many tasks were stored, and how many records were skipped because they are tasks already."""
+
+    loaded: int
+    duplicates: int
+
+
+class AbstractTaskType:
+    """Everything about one kind of tasks: handing out, taking answers, counting, import and export.
+
+    The simplest plugin only sets the class attributes below; any method may be overridden.
+
+    :param settings: what the plugin's ``configure`` returned.
+    :raises InitializationError: a class attribute is missing or wrong; the text names it.
+    """
+
+    # What the task is made of
+    task_model: type[AbstractTask] | None = None
+    answer_model: type[AbstractAnswer] | None = None
+    type_name: str = ''
+    redundancy: int = 3
+    media_fields: tuple[str, ...] = ()
+    samples: str = ''
+
+    # Where it comes from; set when the plugin is loaded
+    package: str = ''
+
+    # How it looks
+    template: str = ''
+    helptext_template: str = ''
+    frontend: str = 'legacy'
+    JS_ASSETS: list[str] = []
+    CSS_ASSETS: list[str] = []
+    _name: str = ''
+    _description: str = ''
+
+    _task_type_meta: dict[str, Any] = {}
+    _work_session_manager: WorkSessionManager | None = None
+    _leaderboard_manager: LeaderBoardManager | None = None
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        _require(_is_subclass(self.task_model, AbstractTask), 'You should define task_model property')
+        _require(_is_subclass(self.answer_model, AbstractAnswer), 'You should define answer_model property')
+        _require(bool(self.type_name), 'You should define type_name (underscore)')
+        _require(bool(self.template), 'You should define template')
+        if self._work_session_manager is None:
+            self._work_session_manager = WorkSessionManager(WorkSession)
+        if self._leaderboard_manager is None:
+            self._leaderboard_manager = LeaderBoardManager(self.type_name, self.answer_model, User)
+        _require(
+            isinstance(self._work_session_manager, WorkSessionManager),
+            'You should define _work_session_manager property',
+        )
+        _require(
+            isinstance(self._leaderboard_manager, LeaderBoardManager),
+            'You should define _leaderboard_manager property',
+        )
+        _require(isinstance(self._task_type_meta, dict), 'Batch meta must of dict type')
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Human-readable name; a plugin may put a plain class attribute ``name`` in its place."""
+        return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = value
+
+    @property
+    def description(self) -> str:
+        """What the work is about; a plugin may put a plain class attribute ``description`` in its place."""
+        return self._description
+
+    @description.setter
+    def description(self, value: str) -> None:
+        self._description = value
+
+    @property
+    def task_type_meta(self) -> dict[str, Any]:
+        """Defaults of the facts each batch has; their keys and types limit what ``--meta`` may set."""
+        return self._task_type_meta
+
+    @property
+    def work_session_manager(self) -> WorkSessionManager:
+        """The :class:`~vulyk.ext.worksession.WorkSessionManager` in use."""
+        return self._work_session_manager
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the home page shows: name, description, type and numbers of tasks."""
+        tasks = self._tasks()
+        total = tasks.count()
+        still_open = tasks.filter(closed__ne=True).count()
+        return {
+            'name': self.name,
+            'description': self.description,
+            'type': self.type_name,
+            'tasks': total,
+            'open_tasks': still_open,
+            'closed_tasks': total - still_open,
+            'has_tasks': still_open > 0,
+        }
+
+    # --- tasks in -----------------------------------------------------------------------------------------------------
+
+    def import_tasks(
+        self, tasks: Iterable[dict[str, Any]], batch: str | None, *, media: Mapping[str, str] | None = None
+    ) -> ImportResult:
+        """Store tasks, all or none.
+
+        :param tasks: JSON objects; a record that is a task already is skipped and counted.
+        :param batch: id of the batch they belong to; the caller writes the batch itself.
+        :param media: what :meth:`store_media` returned for these records.
+        :raises TaskImportError: a record that cannot be stored, with its number and the reason.
+        """
+        records = [_checked(record, number) for number, record in enumerate(tasks, 1)]
+        return in_transaction(lambda: self._insert(records, batch, media or {}))
+
+    def store_media(self, records: Iterable[dict[str, Any]], root: Path, *, max_bytes: int) -> dict[str, str]:
+        """Copy the files named by ``media_fields`` into media storage; all are checked before the first is stored.
+
+        :param root: the folder that the paths are relative to.
+        :param max_bytes: the largest file taken.
+        :returns: ``{path: SHA-256}``.
+        :raises TaskImportError: a file that is missing, outside of ``root``, too large or of a wrong kind.
+        """
+        paths: dict[str, Path] = {}
+        for number, record in enumerate(records, 1):
+            for field in self.media_fields:
+                if field in record and record[field] not in paths:
+                    try:
+                        paths[record[field]] = media_storage.check(root, record[field], max_bytes=max_bytes)
+                    except TaskImportError as error:
+                        raise TaskImportError(f'{field}: {error}.', number) from error
+        return {relative: media_storage.store(path) for relative, path in paths.items()}
+
+    def _insert(self, records: list[dict[str, Any]], batch: str | None, files: Mapping[str, str]) -> ImportResult:
+        loaded = 0
+        for chunk in chunked(records, 1000):
+            by_id = self._new_ids(chunk)
+            fresh = [
+                self.task_model(
+                    id=task_id,
+                    task_type=self.type_name,
+                    batch=Batch(id=batch) if batch else None,
+                    task_data=record,
+                    order=random.random(),
+                    media={record[field]: files[record[field]] for field in self.media_fields if record.get(field) in files},
+                ).to_mongo()
+                for task_id, record in by_id.items()
+            ]
+            if fresh:
+                AbstractTask._get_collection().insert_many(fresh)
+            loaded += len(fresh)
+        return ImportResult(loaded=loaded, duplicates=len(records) - loaded)
+
+    def _new_ids(self, records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The records that are no tasks of this type yet, under the id each will have."""
+        by_id = {task_id(record): record for record in records}
+        owners = dict(AbstractTask.objects(pk__in=list(by_id)).scalar('id', 'task_type'))
+        taken = {key for key, owner in owners.items() if owner != self.type_name}
+        renamed = {f'{key}.{self.type_name}': by_id[key] for key in taken}
+        known = set(AbstractTask.objects(pk__in=list(renamed)).scalar('id')) | set(owners)
+        return {key: record for key, record in {**by_id, **renamed}.items() if key not in known}
+
+    # --- tasks out ----------------------------------------------------------------------------------------------------
+
+    def export_reports(
+        self, batch: str, closed: bool = True, qs: Any = None, with_sessions: bool = False
+    ) -> Generator[list[dict[str, Any]], None, None]:
+        """The answers, one list per task.
+
+        :param batch: id of a batch, or ``'__all__'``.
+        :param closed: only tasks that are closed.
+        :param qs: a queryset of tasks to export instead.
+        :param with_sessions: add ``session`` (start, end, duration and activity in seconds) where there is one.
+        :returns: per task a list of ``{'task', 'answer', 'user'}``; open tasks without answers give ``[]``.
+        """
+        if qs is None:
+            qs = self._tasks()
+            if batch != ALL_BATCHES:
+                qs = qs.filter(batch=batch)
+            if closed:
+                qs = qs.filter(closed=True)
+        for tasks in chunked(qs.no_cache(), 200):
+            answers = self._answers_of(tasks)
+            sessions = self._sessions_of(answers) if with_sessions else {}
+            by_task = defaultdict(list)
+            for answer in answers:
+                line = answer.as_dict()
+                if answer.id in sessions:
+                    line['session'] = sessions[answer.id]
+                by_task[answer.task.id].append(line)
+            yield from (by_task[task.id] for task in tasks)
+
+    def _answers_of(self, tasks: tuple[AbstractTask, ...]) -> list[AbstractAnswer]:
+        """All answers to the tasks, oldest first, each with its task and user at hand."""
+        answers = list(self.answer_model.objects(task__in=[task.id for task in tasks]).no_dereference().order_by('id'))
+        tasks_by_id = {task.id: task for task in tasks}
+        users = User.objects.in_bulk({_pk(answer.created_by) for answer in answers})
+        for answer in answers:
+            answer.task = tasks_by_id[_pk(answer.task)]
+            answer.created_by = users.get(_pk(answer.created_by)) or User(username='')
+        return answers
+
+    @staticmethod
+    def _sessions_of(answers: list[AbstractAnswer]) -> dict[ObjectId, dict[str, Any]]:
+        sessions = WorkSession.objects(
+            user__in={answer.created_by.id for answer in answers}, task__in={answer.task.id for answer in answers}
+        ).no_dereference()
+        return {
+            _pk(session.answer): {
+                'start_time': session.start_time.isoformat(),
+                'end_time': session.end_time.isoformat(),
+                'duration': int((session.end_time - session.start_time).total_seconds()),
+                'activity': session.activity,
+            }
+            for session in sessions
+            if session.answer is not None
+        }
+
+    # --- work ---------------------------------------------------------------------------------------------------------
+
+    def get_next(self, user: User) -> dict[str, Any]:
+        """Find the user a task and open a work session.
+
+        :returns: ``task.as_dict()``, or an empty dictionary when nothing is left.
+        """
+        task = self._get_next_task(user)
+        if task is None:
+            return {}
+        self.work_session_manager.start_work_session(task, user.id)
+        return task.as_dict()
+
+    def get_task(self, user: User) -> dict[str, Any]:
+        """The same as :meth:`get_next`, under the name old documentation uses."""
+        return self.get_next(user)
+
+    def _get_next_task(self, user: User) -> AbstractTask | None:
+        """The task to hand out; plugins override it to choose in their own way."""
+        return next_task(self.task_model, self.type_name, user)
+
+    def media_of(self, task_id: str) -> dict[str, str]:
+        """``{path in the task's data: SHA-256}`` of the files of a task."""
+        if not self.media_fields:
+            return {}
+        return dict(self._tasks().filter(pk=task_id).scalar('media').first() or {})
+
+    def record_activity(self, user_id: str | ObjectId, task_id: str, seconds: int) -> None:
+        """Add seconds of work to the user's open session.
+
+        :raises TaskNotFoundError: no such task of this type.
+        :raises WorkSessionLookUpError: the user has no open session for it.
+        :raises WorkSessionUpdateError: negative, or more than has passed.
+        """
+        self.work_session_manager.record_activity(self._task(task_id), ObjectId(user_id), seconds)
+
+    def skip_task(self, task_id: str, user: User) -> None:
+        """Put a task aside for this user; it comes back when nothing else is left.
+
+        :raises TaskNotFoundError: no such task of this type.
+        :raises TaskSkipError: the user has answered it.
+        """
+
+        def skip() -> None:
+            task = self._task(task_id)
+            unanswered = self._tasks().filter(pk=task_id, users_processed__ne=user.id)
+            if not unanswered.update_one(add_to_set__users_skipped=user.id):
+                if self._tasks().filter(pk=task_id, users_processed=user.id):
+                    raise TaskSkipError(f'Task {task_id} cannot be skipped: you have answered it already.')
+            try:
+                self.work_session_manager.delete_work_session(task, user.id)
+            except WorkSessionLookUpError:
+                pass  # skipped without having been shown
+
+        in_transaction(skip)
+
+    def validate_result(self, task: AbstractTask, result: dict[str, Any]) -> None:
+        """Refuse answers that make no sense; plugins override it.
+
+        :raises TaskValidationError: with a sentence that names the field.
+        """
+
+    def sample_result(self, answer: str) -> dict[str, Any]:
+        """The result that stands for one ``answer`` in the ``answers.csv`` of this type's samples."""
+        return {'answer': answer}
+
+    def on_task_done(self, user: User, task_id: str, result: dict[str, Any]) -> None:
+        """Store an answer and everything that follows from it, in one transaction.
+
+        An equal answer given again changes nothing and succeeds, so that a lost response can be repeated.
+
+        :raises TaskNotFoundError: no such task of this type.
+        :raises MalformedResultError: the result is no JSON object that can be stored exactly.
+        :raises TaskValidationError: the task type refuses it.
+        :raises AnswerConflictError: the user has given another answer before.
+        """
+        if not isinstance(result, dict):
+            raise MalformedResultError('result: must be a JSON object.')
+        check_storable(result)
+        try:
+            in_transaction(lambda: self._store_answer(user, task_id, result))
+        except NotUniqueError:  # the same user's other request was faster
+            in_transaction(lambda: self._store_answer(user, task_id, result))
+
+    def _store_answer(self, user: User, task_id: str, result: dict[str, Any]) -> None:
+        task = self._task(task_id)
+        previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
+        if previous is not None:
+            if _same_json(previous.result, result):
+                return
+            raise AnswerConflictError(f'result: you have answered task {task_id} already, differently.')
+        self.validate_result(task, result)
+        answer = self.answer_model(
+            task=task, created_by=user, created_at=datetime.now(UTC), task_type=self.type_name, result=result
+        )
+        answer.save(force_insert=True)
+        closed = self._update_task_on_answer(task, answer, user)
+        User.objects(pk=user.id).update_one(inc__processed=1)
+        self.work_session_manager.end_work_session(task, user.id, answer)
+        if closed and task.batch is not None:
+            self._count_in_batch(_pk(task.batch))
+
+    def _update_task_on_answer(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
+        """Count the answer in its task. Returns whether this answer closed the task."""
+        closing = task.users_count + 1 >= self.redundancy or self._is_ready_for_autoclose(task, answer)
+        still_open = self._tasks().filter(pk=task.id, closed__ne=True)
+        if still_open.update_one(inc__users_count=1, add_to_set__users_processed=user.id, set__closed=closing):
+            return closing
+        self._tasks().filter(pk=task.id).update_one(add_to_set__users_processed=user.id)
+        answer.extra = True
+        self.answer_model.objects(pk=answer.id).update_one(set__extra=True)
+        return False
+
+    def _is_ready_for_autoclose(self, task: AbstractTask, answer: AbstractAnswer) -> bool:
+        """Whether this answer settles the task before it has ``redundancy`` answers; plugins override it."""
+        return False
+
+    @staticmethod
+    def _count_in_batch(batch_id: str) -> None:
+        if Batch.task_done_in(batch_id).closed:
+            batch = Batch.objects(pk=batch_id).first()
+            after_commit(lambda: signals.send(signals.on_batch_done, batch))
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    def get_leaders(self) -> list[tuple[ObjectId, int]]:
+        """``(user id, number of answers)``, most answers first."""
+        return self._leaderboard_manager.get_leaders()
+
+    def get_leaderboard(self, limit: int = 10) -> list[dict[str, Any]]:
+        """The first ``limit`` users as ``{'rank', 'user', 'freq'}``, with dense ranks."""
+        return self._leaderboard_manager.get_leaderboard(limit)
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _tasks(self) -> Any:
+        return self.task_model.objects(task_type=self.type_name)
+
+    def _task(self, task_id: str) -> AbstractTask:
+        task = self._tasks().filter(pk=task_id).no_dereference().first()
+        if task is None:
+            raise TaskNotFoundError(f'There is no task {task_id} of type {self.type_name}.')
+        return task
+
+
+def _checked(record: Any, number: int) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        raise TaskImportError('a task must be a JSON object.', number)
+    if not record:
+        raise TaskImportError('a task must not be empty.', number)
+    try:
+        check_storable(record, what='task')
+    except MalformedResultError as error:
+        raise TaskImportError(str(error), number) from error
+    return record
+
+
+def task_id(record: dict[str, Any]) -> str:
+    """The id of a task: the first 20 hexadecimal digits of the SHA-1 of its compact JSON text."""
+    return hashlib.sha1(orjson.dumps(record), usedforsecurity=False).hexdigest()[:20]
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    # Not ==, for which 1, 1.0 and true are the same.
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _pk(reference: Any) -> Any:
+    """The id behind a document, a bare reference or an id."""
+    return getattr(reference, 'id', reference)
+
+
+def _is_subclass(model: Any, base: type) -> bool:
+    return isinstance(model, type) and issubclass(model, base)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InitializationError(message)

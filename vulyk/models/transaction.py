@@ -1,0 +1,63 @@
+"""One transaction over everything that must be stored together, through mongoengine's own connection."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import pymongo
+from mongoengine.connection import get_connection
+from mongoengine.errors import OperationError
+from pymongo.errors import PyMongoError
+
+T = TypeVar('T')
+
+_pending: ContextVar[list[Callable[[], Any]] | None] = ContextVar('vulyk_after_commit', default=None)
+
+
+def in_transaction(work: Callable[[], T]) -> T:
+    """Run ``work`` so that all its database writes happen or none does, and return what it returns.
+
+    ``work`` may run several times, because the driver repeats it after a write conflict: it must read what it decides on
+    itself and change nothing outside the database. Inside another transaction it simply joins in. On a connection that
+    has no transactions (mongomock in unit tests) it just runs.
+    """
+    if _pending.get() is not None:
+        return work()
+    client = get_connection()
+    if not isinstance(client, pymongo.MongoClient):
+        return _collect(work)()
+    # Binding makes mongoengine's writes join the session; without it they would silently escape the transaction.
+    with client.start_session() as session, session.bind(end_session=False):
+        finish = session.with_transaction(lambda _session: _collect(work))
+    return finish()
+
+
+def after_commit(action: Callable[[], Any]) -> None:
+    """Run ``action`` once the surrounding transaction is stored; at once if there is none. Order is kept."""
+    pending = _pending.get()
+    if pending is None:
+        action()
+    else:
+        pending.append(action)
+
+
+def _collect(work: Callable[[], T]) -> Callable[[], T]:
+    """Run ``work``; what it returns is delivered, after its actions, by the function returned."""
+    actions: list[Callable[[], Any]] = []
+    token = _pending.set(actions)
+    try:
+        result = work()
+    except OperationError as error:
+        # mongoengine hides the driver's error and with it the label that says "try again".
+        if isinstance(error.__context__, PyMongoError) and error.__context__.has_error_label('TransientTransactionError'):
+            raise error.__context__ from error
+        raise
+    finally:
+        _pending.reset(token)
+
+    def finish() -> T:
+        for action in actions:
+            action()
+        return result
+
+    return finish

@@ -1,0 +1,271 @@
+"""The site's own pages and JSON routes; their endpoint names are bare, as themes expect."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Response, abort, current_app, g, make_response, redirect, render_template, request, session, url_for
+from flask_babel import gettext
+from flask_login import current_user, login_required, login_user, logout_user
+from flask_wtf.csrf import generate_csrf
+from werkzeug.wrappers import Response as BaseResponse
+
+from vulyk import demo
+from vulyk.models import media as media_storage
+from vulyk.models.exc import MalformedResultError, ResultTooLargeError
+from vulyk.models.fields import parse_json_object
+from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.models.user import User, waste_time_like_a_password_check
+from vulyk.utils import HTTPStatus, get_template_path, json_response, resolve_task_type
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.typing import ResponseReturnValue
+
+    from vulyk.models.task_types import AbstractTaskType
+
+NOTHING_LEFT = 'There is no task having type like this'
+View = Callable[..., Any]
+
+
+def init(app: 'Flask') -> None:
+    """Add the routes to an application."""
+    app.add_url_rule('/', 'index', index)
+    app.add_url_rule('/sign-in', 'sign_in', sign_in, methods=['GET', 'POST'])
+    app.add_url_rule('/logout', 'logout', logout, methods=['POST'])
+    app.add_url_rule('/demo/<role>', 'demo_sign_in', demo_sign_in, methods=['POST'])
+    app.add_url_rule('/session', 'session_info', session_info)
+    app.add_url_rule('/type/<type_id>/', 'task_home', task_home)
+    app.add_url_rule('/type/<type_id>/next', 'next_page', next_page)
+    app.add_url_rule('/type/<type_id>/leaders', 'leaders', leaders)
+    app.add_url_rule('/type/<type_id>/skip/<task_id>', 'skip', skip, methods=['POST'])
+    app.add_url_rule('/type/<type_id>/done/<task_id>', 'done', done, methods=['POST'])
+    app.add_url_rule('/type/<type_id>/progress/<task_id>', 'task_progress', task_progress)
+    app.add_url_rule('/media/<type_id>/<digest>', 'media', media)
+    app.before_request(close_site)
+
+
+def answers_json(view: View) -> View:
+    """Mark a view whose errors are JSON too; see ``vulyk.bootstrap._errors``."""
+    view.answers_json = True  # type: ignore[attr-defined]
+    return view
+
+
+# --- who may come in ------------------------------------------------------------------------------------------------
+
+
+def close_site() -> 'ResponseReturnValue | None':
+    """While ``SITE_IS_CLOSED``, only admins see more than the holding page and the way to sign in."""
+    closed = current_app.config['SITE_IS_CLOSED'] and not current_user.is_admin()
+    if not closed or request.endpoint in ('static', 'sign_in', 'logout', 'session_info'):
+        return None
+    g.site_closed = True
+    if getattr(current_app.view_functions.get(request.endpoint or ''), 'answers_json', False):
+        abort(HTTPStatus.UNAVAILABLE, gettext('The site is closed for a while. Your answer is not lost: try again later.'))
+    return make_response(page('index.html', task_types=[]), HTTPStatus.UNAVAILABLE)
+
+
+def sign_in() -> 'ResponseReturnValue':
+    """Form and check of local accounts: e-mail address and password."""
+    next_url = safe_path(request.values.get('next'))
+    if current_user.is_authenticated:
+        return redirect(next_url)
+    if request.method == 'GET':
+        return page('sign_in.html', error=None, email='', next_url=next_url)
+    email, password = request.form.get('email', ''), request.form.get('password', '')
+    user = User.get_by_email(email)
+    if user is None:
+        waste_time_like_a_password_check()
+    if user is None or not user.check_password(password):
+        error = gettext('This e-mail address and password do not belong together.')
+        return make_response(page('sign_in.html', error=error, email=email, next_url=next_url), HTTPStatus.UNAUTHORIZED)
+    enter(user)
+    return redirect(next_url)
+
+
+def logout() -> BaseResponse:
+    """End the session of whoever calls."""
+    logout_user()
+    session.clear()
+    return redirect(url_for('index'))
+
+
+def demo_sign_in(role: str) -> BaseResponse:
+    """Sign in as one of the two demo accounts; anywhere but in the demo instance there is no such page."""
+    if role not in demo.ACCOUNTS or not demo.is_demo(current_app):
+        abort(HTTPStatus.NOT_FOUND)
+    enter(demo.account(role))
+    return redirect(url_for('index'))
+
+
+def enter(user: User) -> None:
+    """Start a session of this user; what an anonymous session held is dropped, so that nobody can plant one."""
+    session.clear()
+    login_user(user)
+    User.objects(pk=user.id).update_one(__raw__={'$currentDate': {'last_login': True}})
+
+
+def safe_path(target: str | None) -> str:
+    """Where to go next: a path of this site, or the home page if ``target`` is anything else."""
+    if not target or not target.startswith('/') or target.startswith(('//', '/\\')) or any(map(_is_control, target)):
+        return url_for('index')
+    parts = urlsplit(target)
+    return url_for('index') if parts.scheme or parts.netloc else target
+
+
+def _is_control(character: str) -> bool:
+    return ord(character) < 32
+
+
+@answers_json
+def session_info() -> Response:
+    """Who is signed in, and the token that the next POST has to carry."""
+    user_id = str(current_user.id) if current_user.is_authenticated else None
+    return json_response({'user': user_id, 'csrf': generate_csrf()})
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def index() -> 'ResponseReturnValue':
+    """The public page, or the projects of whoever is signed in."""
+    if current_user.is_anonymous:
+        return page('index.html', task_types=[])
+    mine = [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
+    came_from_sign_in = current_app.config['REDIRECT_USER_AFTER_LOGIN'] and len(mine) == 1
+    if came_from_sign_in:
+        return redirect(url_for('task_home', type_id=mine[0].type_name))
+    return page('index.html', task_types=[kind.to_dict() for kind in mine])
+
+
+@login_required
+def task_home(type_id: str) -> str:
+    """The page on which the tasks of one type are solved."""
+    task_type = my_task_type(type_id)
+    g.frontend = task_type.frontend
+    return page(
+        'task.html', task_type=task_type, help_template=help_template(task_type), progress=project_progress(task_type)
+    )
+
+
+@login_required
+def leaders(type_id: str) -> str:
+    """The ten best of one type, and one's own place."""
+    task_type = my_task_type(type_id)
+    stats = current_user.get_stats(task_type)
+    my_rank = {'rank': stats['position'], 'freq': stats['total']} if stats['total'] else None
+    return page('leaderboard.html', task_type=task_type, leaders=task_type.get_leaderboard(10), my_rank=my_rank)
+
+
+# --- work -------------------------------------------------------------------------------------------------------------
+
+
+@answers_json
+def next_page(type_id: str) -> Response:
+    """The next task of this type for me."""
+    task_type = my_task_type(type_id)
+    task = task_type.get_next(current_user)
+    if not task:
+        return json_response({}, [NOTHING_LEFT], HTTPStatus.NOT_FOUND)
+    files = task_type.media_of(task['id'])
+    if files:
+        urls = {path: url_for('media', type_id=type_id, digest=digest) for path, digest in files.items()}
+        task = {**task, 'media': urls}
+    return json_response({'task': task, 'stats': current_user.get_stats(task_type)})
+
+
+@answers_json
+def skip(type_id: str, task_id: str) -> Response:
+    """Put a task aside."""
+    my_task_type(type_id).skip_task(task_id=task_id, user=current_user)
+    return json_response({'done': True})
+
+
+@answers_json
+def done(type_id: str, task_id: str) -> Response:
+    """Store my answer to a task."""
+    task_type = my_task_type(type_id)
+    task_type.on_task_done(current_user, task_id, posted_result())
+    return json_response({'done': True})
+
+
+@answers_json
+def task_progress(type_id: str, task_id: str) -> Response:
+    """How far the batch of a task and the whole project are."""
+    task_type = my_task_type(type_id)
+    batch_id = AbstractTask.objects(pk=task_id, task_type=type_id).no_dereference().scalar('batch').first()
+    batch = Batch.objects(pk=getattr(batch_id, 'id', batch_id)).first() if batch_id else None
+    facts = {'id': batch.id, 'tasks': batch.tasks_count, 'closed': batch.tasks_processed} if batch else None
+    return json_response({'progress': {'batch': facts, 'project': project_progress(task_type)}})
+
+
+@answers_json
+def media(type_id: str, digest: str) -> Response:
+    """A file that a task shows."""
+    my_task_type(type_id)
+    found = media_storage.load(digest)
+    if found is None:
+        abort(HTTPStatus.NOT_FOUND, gettext('There is no such file.'))
+    content, content_type = found
+    response = Response(content, content_type=content_type)
+    response.headers['Cache-Control'] = 'private, max-age=31536000, immutable'
+    response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
+    return response
+
+
+def posted_result() -> dict[str, Any]:
+    """The result in the request: the form field ``result`` or the key ``result`` of a JSON body.
+
+    :raises MalformedResultError: missing, or not a JSON object that can be stored.
+    """
+    limit = current_app.config['MAX_RESULT_BYTES']
+    if request.is_json:
+        body = parse_json_object(_limited(request.get_data(), limit), what='body')
+        if not isinstance(body.get('result'), dict):
+            raise MalformedResultError(gettext('result: the body must be {"result": {…}}.'))
+        return body['result']
+    text = request.form.get('result')
+    if text is None:
+        raise MalformedResultError(gettext('result: this field is missing.'))
+    if not text.strip():
+        raise MalformedResultError(gettext('result: this field is empty.'))
+    return parse_json_object(_limited(text.encode('utf-8', 'surrogatepass'), limit))
+
+
+def _limited(data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise ResultTooLargeError(gettext('result: %(size)s bytes are more than the %(limit)s this site takes.',
+                                          size=f'{len(data):,}', limit=f'{limit:,}'))
+    return data
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def page(name: str, **context: Any) -> str:
+    """Render a page, from the theme if it has one of that name."""
+    path = get_template_path(current_app, name)
+    if path != f'base/{name}' and 'frontend' not in g:
+        g.frontend = current_app.config['THEME_FRONTEND']
+    return render_template(path, **context)
+
+
+def my_task_type(type_id: str) -> 'AbstractTaskType':
+    """The task type of that name, if somebody is signed in who may work on it."""
+    if current_user.is_anonymous:
+        abort(HTTPStatus.UNAUTHORIZED, gettext('You are not signed in (any more). Please sign in.'))
+    return resolve_task_type(type_id, current_app.task_types, current_user)
+
+
+def help_template(task_type: 'AbstractTaskType') -> str | None:
+    """The help of a task type, None if the plugin has none."""
+    if not task_type.helptext_template:
+        return None
+    path = f'{task_type.type_name}/{task_type.helptext_template}'
+    return path if path in current_app.jinja_env.list_templates() else None
+
+
+def project_progress(task_type: 'AbstractTaskType') -> dict[str, int]:
+    """Numbers of all tasks and of closed tasks of a type."""
+    facts = task_type.to_dict()
+    return {'tasks': facts['tasks'], 'closed': facts['closed_tasks']}

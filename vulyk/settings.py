@@ -1,0 +1,146 @@
+"""Default settings; ``docs/settings.rst`` explains each.
+
+Order of precedence: these defaults, then environment variables of the same name (see :func:`from_environment`), then
+``local_settings`` of the current folder, then what the caller gives to ``create_app``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# --- secrets and sessions ---------------------------------------------------------------------------------------------
+SECRET_KEY: str | None = None  # no default: a public default would let anybody sign sessions
+SESSION_COOKIE_NAME = 'vulyk_session'
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = 'Lax'
+SESSION_PROTECTION = 'basic'
+WTF_CSRF_TIME_LIMIT = None  # a task page may stay open for hours
+DEBUG = False
+
+# --- database ---------------------------------------------------------------------------------------------------------
+MONGODB_SETTINGS: dict[str, Any] = {'DB': 'vulyk', 'HOST': 'localhost', 'USERNAME': None, 'PASSWORD': None, 'PORT': None}
+EMBEDDED_MONGOD: str | None = None  # a folder: a private mongod is started there and shared by all processes using it
+MONGODB_TIMEOUT_SECONDS = 3
+
+# --- logging ----------------------------------------------------------------------------------------------------------
+LOG_TO_STDERR = True
+LOGGING_LOCATION = '/var/log/vulyk/app.log'
+LOGGING_FORMAT = '%(asctime)s - %(name)s - %(levelname)s - %(message)s'
+LOGGING_LEVEL: int | str | None = None  # DEBUG if DEBUG else INFO
+LOGGING_MAX_FILE_BYTES = 10 * 1024 * 1024
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+ENABLED_TASKS: dict[str, str] = {}  # {package: class name}
+ENABLED_PLUGINS: Any = None  # named by old documentation, without effect
+ENABLED_BLUEPRINTS: list[dict[str, Any]] = [
+    {'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}
+]
+DEFAULT_BATCH = 'default'
+USERS_PER_TASK = 2  # without effect, as ever: redundancy is an attribute of the task type
+MAX_RESULT_BYTES = 8 * 1024 * 1024
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+SITE_NAME = 'Vulyk workspace'
+SITE_MOTTO = 'Vulyk: crowdsourcing platform'
+SITE_TITLE = 'Vulyk'
+SITE_LOGO = '/static/images/logo.png'
+WARM_WELCOME = (
+    '<p>Old prints, index cards, photographs: much of what matters can only be read by people. '
+    'Pick a project, solve a small task, and it becomes data that everybody can use.</p>'
+)
+THANKS_TASK_MESSAGE = 'You have done every task we have for you here. The project is closer to its goal because of you.'
+SITE_IS_CLOSED = False
+REDIRECT_USER_AFTER_LOGIN = True
+LANGUAGE: str | None = None  # 'ua', 'uk', 'ru'; anything else is English
+GA: str | None = None
+TEMPLATE_BASE_FOLDERS: list[str] = []
+THEME_FRONTEND = 'legacy'  # or 'bootstrap5': what pages taken from TEMPLATE_BASE_FOLDERS load
+ENABLE_ADMIN = False
+
+# --- scripts, styles, files -------------------------------------------------------------------------------------------
+STATIC_FOLDER = 'static'
+TEMPLATES_FOLDER = 'templates'
+JS_ASSETS: list[str] = ['scripts/base.js']
+CSS_ASSETS: list[str] = ['styles/base.css']
+JS_ASSETS_OUTPUT = 'scripts/packed.js'
+CSS_ASSETS_OUTPUT = 'styles/packed.css'
+JS_ASSETS_FILTERS = 'rjsmin'
+CSS_ASSETS_FILTERS = 'rcssmin'
+ASSETS_FOLDER: str | None = None  # where bundles are written; default: assets/ in the instance folder
+ASSETS_AUTO_BUILD = True
+COLLECT_STATIC_ROOT: str | None = None
+COLLECT_STORAGE: str | None = None
+COLLECT_PLUGIN_DIR_PREFIX = 'plugin_'
+MEDIA_ORIGINS: list[str] = []  # hosts that tasks may show images, sound and frames from
+MEDIA_MAX_BYTES = 32 * 1024 * 1024
+CSP_EXTRA: dict[str, list[str]] = {}
+
+# --- sign-in ----------------------------------------------------------------------------------------------------------
+SOCIAL_AUTH_LOGIN_URL = '/'
+SOCIAL_AUTH_LOGIN_REDIRECT_URL = '/'
+SOCIAL_AUTH_USERNAME_IS_FULL_EMAIL = False
+
+
+def _boolean(text: str) -> bool:
+    words = {'1': True, 'true': True, 't': True, 'yes': True, 'on': True}
+    words |= {'0': False, 'false': False, 'f': False, 'no': False, 'off': False, '': False}
+    if text.strip().lower() not in words:
+        raise ValueError(f'{text!r} is not a truth value; write true or false')
+    return words[text.strip().lower()]
+
+
+def _mapping(text: str) -> dict[str, str]:
+    pairs = [item.partition(':') for item in text.split(',') if item.strip()]
+    if any(not value.strip() for _, _, value in pairs):
+        raise ValueError(f'{text!r} is not of the form package:ClassName,package:ClassName')
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+_FROM_ENVIRONMENT: dict[str, Callable[[str], Any]] = {
+    'SECRET_KEY': str,
+    'SESSION_COOKIE_NAME': str,
+    'SESSION_PROTECTION': str,
+    'DEBUG': _boolean,
+    'EMBEDDED_MONGOD': str,
+    'LOG_TO_STDERR': _boolean,
+    'LOGGING_LOCATION': str,
+    'LOGGING_FORMAT': str,
+    'LOGGING_MAX_FILE_BYTES': int,
+    'JS_ASSETS_OUTPUT': str,
+    'CSS_ASSETS_OUTPUT': str,
+    'JS_ASSETS_FILTERS': str,
+    'CSS_ASSETS_FILTERS': str,
+    'ASSETS_FOLDER': str,
+    'USERS_PER_TASK': int,
+    'SITE_IS_CLOSED': _boolean,
+    'SITE_LOGO': str,
+    'SITE_TITLE': str,
+    'ENABLED_TASKS': _mapping,
+    'ENABLE_ADMIN': _boolean,
+}
+_MONGODB_VARIABLES = {
+    'mongodb_db': 'DB',
+    'mongodb_host': 'HOST',
+    'mongodb_username': 'USERNAME',
+    'mongodb_password': 'PASSWORD',
+    'mongodb_port': 'PORT',
+}
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Settings given as environment variables.
+
+    :param environ: usually ``os.environ``; only names listed in ``docs/settings.rst`` count.
+    :returns: a part of the settings, converted to their types; ``ENABLED_TASKS`` reads ``package:Class,package:Class``.
+    :raises ValueError: a value that cannot be converted; the text names the variable.
+    """
+    found: dict[str, Any] = {}
+    for name, convert in _FROM_ENVIRONMENT.items():
+        if name in environ:
+            try:
+                found[name] = convert(environ[name])
+            except ValueError as error:
+                raise ValueError(f'Environment variable {name}: {error}') from error
+    mongodb = {key: environ[name] for name, key in _MONGODB_VARIABLES.items() if environ.get(name)}
+    if mongodb:
+        found['MONGODB_SETTINGS'] = {**MONGODB_SETTINGS, **mongodb}
+    return found

@@ -1,0 +1,29 @@
+"""Signals of the platform. They are sent after the database has accepted the change, one receiver at a time.
+
+``on_task_done``: sender is the work session manager, keyword ``answer`` the stored answer.
+``on_batch_done``: sender is the :class:`~vulyk.models.tasks.Batch` as it is after it was closed.
+"""
+
+import logging
+from typing import Any
+
+from blinker import Namespace, NamedSignal
+
+_signals = Namespace()
+
+on_task_done = _signals.signal('on_task_done')
+on_batch_done = _signals.signal('on_batch_done')
+
+log = logging.getLogger(__name__)
+
+
+def send(signal: NamedSignal, sender: Any, **kwargs: Any) -> None:
+    """Tell every receiver; one that raises is logged and neither stops the others nor the caller.
+
+    The answer is stored already: a badge that cannot be computed must not turn it into a failed request.
+    """
+    for receiver in signal.receivers_for(sender):
+        try:
+            receiver(sender, **kwargs)
+        except Exception:
+            log.exception('A receiver of %s failed: %r', signal.name, receiver)

@@ -1,0 +1,99 @@
+"""Every project must have a module called utils."""
+
+import sys
+import traceback
+from collections.abc import Generator, Iterable, Iterator
+from enum import IntEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import flask
+from flask import Flask, Response
+from flask_babel import gettext
+
+from vulyk.models.exc import TaskPermissionError, TaskTypeNotFoundError
+
+if TYPE_CHECKING:
+    from vulyk.models.task_types import AbstractTaskType
+    from vulyk.models.user import User
+
+
+class HTTPStatus(IntEnum):
+    """Status codes of the platform's answers."""
+
+    OK = 200
+    BAD_REQUEST = 400
+    UNAUTHORIZED = 401
+    FORBIDDEN = 403
+    NOT_FOUND = 404
+    METHOD_NOT_ALLOWED = 405
+    CONFLICT = 409
+    TOO_LARGE = 413
+    UNPROCESSABLE = 422
+    TOO_MANY_REQUESTS = 429
+    SERVER_ERROR = 500
+    UNAVAILABLE = 503
+
+
+def chunked(iterable: Iterable[Any], n: int) -> Generator[tuple[Any, ...], None, None]:
+    """Tuples of ``n`` items, the last one possibly shorter.
+
+    >>> list(chunked([1, 2, 3, 4, 5], 2))
+    [(1, 2), (3, 4), (5,)]
+    """
+    iterator = iter(iterable)
+    while chunk := tuple(islice(iterator, n)):
+        yield chunk
+
+
+def get_tb() -> dict[str, Any]:
+    """The exception that is being handled, as ``{'type', 'message', 'traceback'}``; all empty outside ``except``."""
+    kind, error, _ = sys.exc_info()
+    return {
+        'type': kind.__name__ if kind else '',
+        'message': str(error) if error else '',
+        'traceback': traceback.format_exc() if error else '',
+    }
+
+
+def get_template_path(app: Flask, name: str) -> str:
+    """Where the page template ``name`` comes from.
+
+    A folder of ``TEMPLATE_BASE_FOLDERS`` (usually the ``type_name`` of a plugin) that has ``base/<name>`` wins, in the
+    order of the setting; otherwise it is the platform's own ``base/<name>``.
+    """
+    for folder in app.config.get('TEMPLATE_BASE_FOLDERS', []):
+        path = f'{folder}/base/{name}'
+        if path in _template_names(app):
+            return path
+    return f'base/{name}'
+
+
+def _template_names(app: Flask) -> frozenset[str]:
+    cache = app.extensions.setdefault('vulyk_template_names', {})
+    if app.debug or 'names' not in cache:
+        cache['names'] = frozenset(app.jinja_env.list_templates())
+    return cache['names']
+
+
+def json_response(result: dict[str, Any], errors: Iterator[Any] | None = None, status: int = HTTPStatus.OK) -> Response:
+    """``{"result": …, "errors": […]}`` with headers that keep every cache away."""
+    response = flask.jsonify({'result': result, 'errors': list(errors or [])})
+    response.status_code = int(status)
+    response.headers['Cache-Control'] = 'no-cache, no-store, must-revalidate'
+    response.headers['Pragma'] = 'no-cache'
+    response.headers['Expires'] = '0'
+    return response
+
+
+def resolve_task_type(type_id: str, tasks: dict[str, 'AbstractTaskType'], user: 'User') -> 'AbstractTaskType':
+    """The task type of that name, if this user may work on it.
+
+    :raises TaskTypeNotFoundError: no such type on this site.
+    :raises TaskPermissionError: none of the user's groups allows it.
+    """
+    if type_id not in tasks:
+        raise TaskTypeNotFoundError(gettext('There is no project called “%(name)s” here.', name=type_id))
+    if not user.is_eligible_for(type_id):
+        raise TaskPermissionError(gettext('You are not in a group that works on “%(name)s”.', name=type_id))
+    return tasks[type_id]
