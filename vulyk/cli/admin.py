@@ -1,0 +1,95 @@
+"""Who is an admin."""
+
+import click
+
+from vulyk.cli.context import with_database
+from vulyk.models.user import User
+
+
+def list_admin() -> None:
+    """Print the addresses of admins, then those of everybody else."""
+    admins = User.objects(admin=True).order_by('email')
+    click.echo('Allowed admins are' if admins else 'No admins found')
+    _print_addresses(admins)
+    click.echo('Rest of users are:')
+    _print_addresses(User.objects(admin__ne=True).order_by('email'))
+
+
+def toggle_admin(email: str, state: bool) -> None:
+    """Make everybody with that address an admin, or no admin any more.
+
+    :param email: the address, ignoring case.
+    :param state: True makes an admin.
+    :raises click.BadParameter: nobody has that address.
+    """
+    users = User.objects(email__iexact=email)
+    if not users:
+        raise click.BadParameter(f'User {email} does not exist.')
+    users.update(set__admin=state)
+
+
+def create_admin(email: str, username: str, password: str) -> User:
+    """A new admin with a local account.
+
+    :raises click.BadParameter: the address or the name is taken or is none, or the password is too short.
+    """
+    if '@' not in email:
+        raise click.BadParameter(f'{email!r} is not an e-mail address.')
+    if not username.strip() or '@' in username:
+        raise click.BadParameter('The username is what others see: a name, not an e-mail address.')
+    if User.objects(email__iexact=email):
+        raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
+    if User.objects(username__iexact=username):
+        raise click.BadParameter(f'The username {username!r} is taken.')
+    user = User(email=email.strip(), username=username.strip(), admin=True)
+    try:
+        user.set_password(password)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return user.save()
+
+
+def _print_addresses(users: object) -> None:
+    for user in users:  # type: ignore[attr-defined]
+        click.echo(f'- {user.email or user.username}')
+
+
+@click.group('admin')
+def admin_group() -> None:
+    """Manage admins."""
+
+
+@admin_group.command('list')
+@with_database
+def list_command() -> None:
+    """List admins and everybody else."""
+    list_admin()
+
+
+@admin_group.command('add')
+@click.argument('email')
+@with_database
+def add_command(email: str) -> None:
+    """Make the user with this EMAIL an admin."""
+    toggle_admin(email, True)
+    click.echo('Done')
+
+
+@admin_group.command('remove')
+@click.argument('email')
+@with_database
+def remove_command(email: str) -> None:
+    """Take the admin's rights from the user with this EMAIL."""
+    toggle_admin(email, False)
+    click.echo('Done')
+
+
+@admin_group.command('create')
+@click.option('--email', prompt=True)
+@click.option('--username', prompt=True, help='The name others see.')
+@click.password_option(help='At least 8 characters; asked for if left out.')
+@with_database
+def create_command(email: str, username: str, password: str) -> None:
+    """Create an admin who signs in with e-mail address and password."""
+    create_admin(email, username, password)
+    click.echo(f'{username} can sign in as {email}.')

@@ -1,0 +1,89 @@
+"""What the commands share: the application, the database, and parameters that are looked up in them."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vulyk.models.task_types import AbstractTaskType
+from vulyk.models.tasks import Batch
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+class Site:
+    """The application of this command line, built when a command first needs it: ``--help`` needs no database.
+
+    :param build: makes the application from the settings of the current folder, or from those given to it.
+    :param prepare: checks its database.
+    """
+
+    def __init__(self, build: Callable[..., 'Flask'], prepare: Callable[['Flask'], None]) -> None:
+        self.build = build
+        self.prepare = prepare
+        self._app: Flask | None = None
+
+    @property
+    def app(self) -> 'Flask':
+        if self._app is None:
+            self._app = self.build()
+            click.echo(f'Settings: {self._app.settings_source}', err=True)
+        return self._app
+
+
+def site() -> Site:
+    """The site the running command works on."""
+    found = click.get_current_context().find_object(Site)
+    if found is None:
+        raise click.ClickException('This command has to be called through vulyk.control.cli.')
+    return found
+
+
+def with_database(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a command inside the application's context, after its database has answered."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        here = site()
+        here.prepare(here.app)
+        with here.app.app_context():
+            return command(*args, **kwargs)
+
+    return run
+
+
+class TaskTypeParam(click.ParamType):
+    """The name of an enabled task type; the command gets the task type itself."""
+
+    name = 'type'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> AbstractTaskType:
+        if isinstance(value, AbstractTaskType):
+            return value
+        app = site().app
+        if value not in app.task_types:
+            known = ', '.join(sorted(app.task_types)) or 'none'
+            failed = ''.join(f'\nPlugin {package} is left out: {why}' for package, why in app.plugin_errors.items())
+            self.fail(f'There is no task type {value!r}. Enabled: {known} (setting ENABLED_TASKS).{failed}', param, ctx)
+        return app.task_types[value]
+
+
+class BatchParam(click.ParamType):
+    """The id of an existing batch."""
+
+    name = 'batch'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        here = site()
+        here.prepare(here.app)
+        with here.app.app_context():
+            known = sorted(Batch.objects.scalar('id'))
+        if value not in known:
+            self.fail(f'There is no batch {value!r}. There are: {", ".join(known) or "none"}.', param, ctx)
+        return value
+
+
+TASK_TYPE = TaskTypeParam()
+BATCH = BatchParam()

@@ -1,0 +1,179 @@
+"""Groups: which users may work on which task types."""
+
+import re
+from collections.abc import Generator
+from typing import Any
+
+import click
+
+from vulyk.cli.context import TASK_TYPE, with_database
+from vulyk.models.task_types import AbstractTaskType
+from vulyk.models.user import Group, User
+
+_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_]{1,99}')
+
+
+def get_groups_ids() -> list[str]:
+    """The ids of all groups."""
+    return list(Group.objects.scalar('id'))
+
+
+def list_groups() -> Generator[str, None, None]:
+    """One line per group: its id and the task types it allows."""
+    for group in Group.objects.order_by('id'):
+        yield f'Group ID: {group.id}. Allowed types: {list(group.allowed_types)}'
+
+
+def validate_id(ctx: click.Context | None, param: Any, value: str) -> str:
+    """The value, if it can be the id of a group.
+
+    :raises click.BadParameter: it is not made of 2 to 100 letters, digits and underscores, beginning with no underscore.
+    """
+    if not _ID.fullmatch(value):
+        raise click.BadParameter(
+            f'{value!r} is not a group id: use 2 to 100 Latin letters, digits and underscores, no underscore first.'
+        )
+    return value
+
+
+def new_group(gid: str, description: str) -> None:
+    """Create a group.
+
+    :raises click.BadParameter: the id is taken, or cannot be one.
+    """
+    validate_id(None, 'gid', gid)
+    if Group.objects(pk=gid):
+        raise click.BadParameter(f'Group {gid} exists already.')
+    if len(description) > Group.description.max_length:
+        raise click.BadParameter(f'The description has more than {Group.description.max_length} characters.')
+    Group(id=gid, description=description).save()
+
+
+def remove_group(gid: str) -> None:
+    """Delete a group; its members stay.
+
+    :raises click.BadParameter: no such group.
+    """
+    _group(gid).delete()
+
+
+def assign_to(username: str, gid: str) -> None:
+    """Put a user into a group.
+
+    :raises click.BadParameter: no such user or group.
+    """
+    group = _group(gid)
+    _users(username).update(add_to_set__groups=group)
+
+
+def resign(username: str, gid: str) -> None:
+    """Take a user out of a group.
+
+    :raises click.BadParameter: no such user or group.
+    """
+    group = _group(gid)
+    _users(username).update(pull__groups=group)
+
+
+def add_task_type(gid: str, task_type: str) -> None:
+    """Let a group work on a task type.
+
+    :raises click.BadParameter: no such group.
+    """
+    _group(gid)
+    Group.objects(pk=gid).update_one(add_to_set__allowed_types=task_type)
+
+
+def remove_task_type(gid: str, task_type: str) -> None:
+    """Let a group no longer work on a task type.
+
+    :raises click.BadParameter: no such group.
+    """
+    _group(gid)
+    Group.objects(pk=gid).update_one(pull__allowed_types=task_type)
+
+
+def _group(gid: str) -> Group:
+    group = Group.objects(pk=gid).first()
+    if group is None:
+        raise click.BadParameter(f'There is no group {gid!r}. There are: {", ".join(get_groups_ids()) or "none"}.')
+    return group
+
+
+def _users(username: str) -> Any:
+    users = User.objects(username=username)
+    if not users:
+        raise click.BadParameter(f'There is no user {username!r}.')
+    return users
+
+
+_gid = click.option('--gid', prompt='Group id', help='Id of the group.')
+_username = click.option('--username', prompt='Username', help='The name others see.')
+_task_type = click.option('--task_type', prompt='Task type', type=TASK_TYPE, help='Name of an enabled task type.')
+
+
+@click.group('group')
+def group_group() -> None:
+    """Manage groups of users."""
+
+
+@group_group.command('list')
+@with_database
+def list_command() -> None:
+    """List groups and the task types they allow."""
+    for line in list_groups():
+        click.echo(line)
+
+
+@group_group.command('add')
+@click.option('--gid', prompt='Group id', callback=validate_id, help='Latin letters, digits and underscores.')
+@click.option('--description', prompt='Description', default='', help='What the group is for.')
+@with_database
+def add_command(gid: str, description: str) -> None:
+    """Create a group."""
+    new_group(gid, description)
+
+
+@group_group.command('del')
+@_gid
+@click.confirmation_option(prompt='Delete the group?')
+@with_database
+def del_command(gid: str) -> None:
+    """Delete a group."""
+    remove_group(gid)
+
+
+@group_group.command('assign')
+@_username
+@_gid
+@with_database
+def assign_command(username: str, gid: str) -> None:
+    """Put a user into a group."""
+    assign_to(username, gid)
+
+
+@group_group.command('resign')
+@_username
+@_gid
+@with_database
+def resign_command(username: str, gid: str) -> None:
+    """Take a user out of a group."""
+    resign(username, gid)
+
+
+@group_group.command('addtype')
+@_gid
+@_task_type
+@with_database
+def addtype_command(gid: str, task_type: AbstractTaskType) -> None:
+    """Let a group work on a task type."""
+    add_task_type(gid, task_type.type_name)
+
+
+@group_group.command('deltype')
+@_gid
+@click.option('--task_type', prompt='Task type', help='Name of a task type, enabled or not.')
+@with_database
+def deltype_command(gid: str, task_type: str) -> None:
+    """Let a group no longer work on a task type."""
+    remove_task_type(gid, task_type)
