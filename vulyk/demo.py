@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mongoengine import DateTimeField, StringField
 from flask_mongoengine.documents import Document
+from mongoengine import DateTimeField, StringField
 
 from vulyk.models.user import User
 

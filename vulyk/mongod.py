@@ -254,7 +254,7 @@ def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStac
                 stdout=output,
                 stderr=output,
                 pass_fds=[lock],
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 – no thread runs in the guardian now
+                preexec_fn=_die_with_parent(),
             )
         server.callback(_stop, process, home)
         if _become_primary(process, f'127.0.0.1:{port}', log):

@@ -61,7 +61,9 @@ def close_site() -> 'ResponseReturnValue | None':
         return None
     g.site_closed = True
     if getattr(current_app.view_functions.get(request.endpoint or ''), 'answers_json', False):
-        abort(HTTPStatus.UNAVAILABLE, gettext('The site is closed for a while. Your answer is not lost: try again later.'))
+        abort(
+            HTTPStatus.UNAVAILABLE, gettext('The site is closed for a while. Your answer is not lost: try again later.')
+        )
     return make_response(page('index.html', task_types=[]), HTTPStatus.UNAVAILABLE)
 
 
@@ -234,8 +236,13 @@ def posted_result() -> dict[str, Any]:
 
 def _limited(data: bytes, limit: int) -> bytes:
     if len(data) > limit:
-        raise ResultTooLargeError(gettext('result: %(size)s bytes are more than the %(limit)s this site takes.',
-                                          size=f'{len(data):,}', limit=f'{limit:,}'))
+        raise ResultTooLargeError(
+            gettext(
+                'result: %(size)s bytes are more than the %(limit)s this site takes.',
+                size=f'{len(data):,}',
+                limit=f'{limit:,}',
+            )
+        )
     return data
 
 

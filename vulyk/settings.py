@@ -17,7 +17,13 @@ WTF_CSRF_TIME_LIMIT = None  # a task page may stay open for hours
 DEBUG = False
 
 # --- database ---------------------------------------------------------------------------------------------------------
-MONGODB_SETTINGS: dict[str, Any] = {'DB': 'vulyk', 'HOST': 'localhost', 'USERNAME': None, 'PASSWORD': None, 'PORT': None}
+MONGODB_SETTINGS: dict[str, Any] = {
+    'DB': 'vulyk',
+    'HOST': 'localhost',
+    'USERNAME': None,
+    'PASSWORD': None,
+    'PORT': None,
+}
 EMBEDDED_MONGOD: str | None = None  # a folder: a private mongod is started there and shared by all processes using it
 MONGODB_TIMEOUT_SECONDS = 3
 

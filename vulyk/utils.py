@@ -73,7 +73,8 @@ def _template_names(app: Flask) -> frozenset[str]:
     cache = app.extensions.setdefault('vulyk_template_names', {})
     if app.debug or 'names' not in cache:
         cache['names'] = frozenset(app.jinja_env.list_templates())
-    return cache['names']
+    names: frozenset[str] = cache['names']
+    return names
 
 
 def json_response(result: dict[str, Any], errors: Iterator[Any] | None = None, status: int = HTTPStatus.OK) -> Response:

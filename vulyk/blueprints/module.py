@@ -30,7 +30,9 @@ class VulykModule(Blueprint):
             )
 
             @wraps(own)
-            def register(self: VulykModule, app: Flask, options: dict[str, Any], first_registration: bool = True) -> None:
+            def register(
+                self: VulykModule, app: Flask, options: dict[str, Any], first_registration: bool = True
+            ) -> None:
                 own(self, app, options, first_registration)
 
             cls.register = register  # type: ignore[method-assign]

@@ -1,7 +1,7 @@
 """Builds the application."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from flask import Flask
@@ -49,7 +49,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     return app
 
 
-@lru_cache(maxsize=None)
+@cache
 def init_app(name: str) -> Flask:
     """The application of that alias, built at the first call with the settings of the current folder.
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import abort, request, send_from_directory
+from flask import request, send_from_directory
 from flask_assets import Bundle, Environment
 from webassets.filter import Filter
 from webassets.version import Version
@@ -20,7 +20,6 @@ from vulyk.models.exc import InitializationError
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from vulyk.models.task_types import AbstractTaskType
 
 PACKAGE = Path(__file__).parent.parent
 A_YEAR = 365 * 24 * 3600
@@ -160,7 +159,9 @@ def _filters(names: str | list[str] | None) -> list[str]:
 def _check_sources(sources: list[Path]) -> None:
     missing = [str(path) for path in sources if not path.is_file()]
     if missing:
-        raise InitializationError(f'Scripts or styles named in JS_ASSETS or CSS_ASSETS are missing: {", ".join(missing)}')
+        raise InitializationError(
+            f'Scripts or styles named in JS_ASSETS or CSS_ASSETS are missing: {", ".join(missing)}'
+        )
 
 
 def _fingerprint(bundles: dict[str, Bundle], sources: list[Path]) -> str:
@@ -221,9 +222,7 @@ def _static_view(app: 'Flask', roots: list[Path]) -> Any:
         first, _, rest = filename.partition('/')
         if first in plugins and rest.startswith('static/'):
             return send_from_directory(plugins[first], rest, max_age=max_age)
-        for root in roots:
-            if (root / filename).is_file():
-                return send_from_directory(root, filename, max_age=max_age)
-        abort(404)
+        root = next((root for root in roots if (root / filename).is_file()), roots[0])
+        return send_from_directory(root, filename, max_age=max_age)
 
     return static

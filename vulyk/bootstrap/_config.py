@@ -18,7 +18,10 @@ LOCAL = 'local_settings'
 
 
 def init(app: 'VulykFlask', config: Mapping[str, Any] | object | None) -> None:
-    """Fill ``app.config``: defaults, environment, then ``config`` or else ``local_settings``; ``app.settings_source`` says which."""
+    """Fill ``app.config``: defaults, environment, then ``config`` or else ``local_settings``.
+
+    ``app.settings_source`` says which.
+    """
     app.config.from_object(settings)
     try:
         app.config.from_mapping(settings.from_environment(os.environ))

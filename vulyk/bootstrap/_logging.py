@@ -20,7 +20,9 @@ def init(app: 'Flask') -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             handler = RotatingFileHandler(path, maxBytes=app.config['LOGGING_MAX_FILE_BYTES'], backupCount=5)
         except OSError as error:
-            app.logger.warning('LOGGING_LOCATION %s cannot be written (%s); messages go to stderr.', path, error.strerror)
+            app.logger.warning(
+                'LOGGING_LOCATION %s cannot be written (%s); messages go to stderr.', path, error.strerror
+            )
     handler.setFormatter(logging.Formatter(app.config['LOGGING_FORMAT']))
     logger = logging.getLogger('vulyk')  # app.logger is this one too: the application is called vulyk
     logger.handlers = [handler]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 INSECURE_KEYS = {'random-secret-key', 'dev', 'secret', 'changeme'}
 NO_KEY = (
-    'SECRET_KEY is not set (or is a published one). Put SECRET_KEY = \'…\' into local_settings.py, for instance with the '
+    "SECRET_KEY is not set (or is a published one). Put SECRET_KEY = '…' into local_settings.py, for instance with the "
     'text that this command prints: python -c "import secrets; print(secrets.token_hex(32))"'
 )
 
@@ -67,7 +67,7 @@ def _policy() -> str:
     config = current_app.config
     kind = 'admin' if request.path.startswith('/admin') else g.get('frontend', 'site')
     nonce = f"'nonce-{g.get('csp_nonce', '')}'"
-    origins = config["MEDIA_ORIGINS"]
+    origins = config['MEDIA_ORIGINS']
     policy = {
         'default-src': ["'self'"],
         'base-uri': ["'self'"],

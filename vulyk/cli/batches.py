@@ -8,9 +8,9 @@ import click
 from bson import Decimal128
 
 from vulyk.cli.context import BATCH, with_database
+from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
-from vulyk.models.stats import WorkSession
 from vulyk.models.transaction import in_transaction
 
 MAX_ID_LENGTH = 50

@@ -88,17 +88,18 @@ def load_files(task_type: AbstractTaskType, paths: Iterable[str], batch: str, me
     media = [_located(_store_media, task_type, records) for records in files]
 
     def load() -> ImportResult:
-        results = [_located(_import, task_type, records, batch_id, stored) for records, stored in zip(files, media)]
-        total = ImportResult(*(sum(column) for column in zip(*results)))
+        results = [
+            _located(_import, task_type, records, batch_id, stored)
+            for records, stored in zip(files, media, strict=True)
+        ]
+        total = ImportResult(*(sum(column) for column in zip(*results, strict=True)))
         add_batch(batch_id, total.loaded, task_type, default, meta)
         return total
 
     return in_transaction(load)
 
 
-def export_reports(
-    task_id: AbstractTaskType, path: str, batch: str, closed: bool, with_sessions: bool = False
-) -> int:
+def export_reports(task_id: AbstractTaskType, path: str, batch: str, closed: bool, with_sessions: bool = False) -> int:
     """Write the answers of a batch, one JSON list per task and line. Returns the number of tasks.
 
     :param task_id: the task type (the name is the documented one).
@@ -111,10 +112,9 @@ def export_reports(
     count = 0
     try:
         with scratch.open('wb') as file:
-            for count, answers in enumerate(
-                task_id.export_reports(batch, closed=closed, with_sessions=with_sessions), 1
-            ):
+            for answers in task_id.export_reports(batch, closed=closed, with_sessions=with_sessions):
                 file.write(orjson.dumps(answers) + b'\n')
+                count += 1
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)

@@ -2,22 +2,53 @@
 
 import errno
 import shlex
+import shutil
 import signal
 import socket
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import orjson
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from vulyk import demo
+from vulyk import demo, mongod
 from vulyk.cli.context import site
+from vulyk.cli.db import read_records
 from vulyk.cli.samples import seed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from vulyk.models.task_types import AbstractTaskType
+
 HOST = '127.0.0.1'  # demo accounts have no password: nobody else may reach them
+
+
+@click.command('demo')
+@click.option('--port', default=5000, show_default=True, type=click.IntRange(0, 65535), help='0: any free one.')
+@click.option(
+    '--instance',
+    default='instance',
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help='Folder of its database and settings; made if it is missing.',
+)
+def demo_command(port: int, instance: Path) -> None:
+    """Serve a site with sample projects and a database of its own, until Ctrl-C. Only this machine can reach it."""
+    listener = listen(port)  # first of all, as all that follows would be in vain
+    folder = instance.absolute()
+    app = site().build(demo.settings(folder))
+    if not app.task_types:
+        raise click.ClickException(f'None of the sample projects is installed: pip install {" ".join(demo.PLUGINS)}')
+    site().prepare(app)
+    with app.app_context():
+        seed()
+    click.echo(_banner(listener.getsockname()[1], instance, next(iter(app.task_types.values()))))
+    serve(app, listener)
+    click.echo('Stopping …')
+    mongod.release(folder / 'mongo', wait_s=5)  # so that nothing of ours runs any more when the prompt comes back
 
 
 def listen(port: int) -> socket.socket:
@@ -52,32 +83,30 @@ class _QuietHandler(WSGIRequestHandler):
         """Say nothing."""
 
 
-@click.command('demo')
-@click.option('--port', default=5000, show_default=True, help='Port on 127.0.0.1; 0 takes a free one.')
-@click.option('--instance', default='instance', show_default=True, type=click.Path(file_okay=False, path_type=Path))
-def demo_command(port: int, instance: Path) -> None:
-    """Serve a site with sample projects and two demo accounts; its database and files live in one folder."""
-    listener = listen(port)
-    here = site()
-    app = here.build(demo.settings(instance.absolute()))
-    here.prepare(app)
-    with app.app_context():
-        seed()
-    click.echo(_banner(instance, listener.getsockname()[1]))
-    serve(app, listener)
+def _banner(port: int, instance: Path, task_type: 'AbstractTaskType') -> str:
+    program = click.get_current_context().find_root().info_name
+    program = f'./{program}' if program == 'manage.py' else program
+    if instance != Path('instance') or Path('local_settings.py').exists():  # what a command would not find by itself
+        program = f'INSTANCE={shlex.quote(str(instance))} {program}'
+    example = shlex.quote(str(_write_example(task_type, instance / 'example')))
+    return (
+        f'\n  Vulyk runs at http://{HOST}:{port} – its home page lets you in as a volunteer or as an admin.\n'
+        f'\n  Commands for a second terminal:\n'
+        f'    {program} db load {task_type.type_name} {example} --batch example\n'
+        f'    {program} db export {task_type.type_name} answers.jsonl --batch __all__\n'
+        f'\n  Ctrl-C stops it; everything stays in {instance}.\n'
+    )
 
 
-def _banner(instance: Path, port: int) -> str:
-    """Where the site is, and two commands to copy into a second terminal."""
-    program = f'{"" if str(instance) == "instance" else f"INSTANCE={shlex.quote(str(instance))} "}{_program()}'
-    return f'''
-  Vulyk is at http://{HOST}:{port} (stop it with Ctrl-C; everything is kept in {instance})
-
-  In a second terminal:
-    {program} db load transcription --batch my_lines FILE.jsonl
-    {program} db export images --batch images_01 answers.jsonl
-'''
-
-
-def _program() -> str:
-    return './manage.py' if Path('manage.py').exists() else 'vulyk'
+def _write_example(task_type: 'AbstractTaskType', folder: Path) -> Path:
+    """A file of three tasks to try ``db load`` with: samples under another key, with their pictures."""
+    path = folder / 'tasks.jsonl'
+    with as_file(files(task_type.package) / task_type.samples) as samples:
+        records = read_records(str(samples / 'tasks.jsonl')).objects[:3]
+        for file in (record[field] for record in records for field in task_type.media_fields):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(samples / file, folder / file)
+    path.write_bytes(
+        b''.join(orjson.dumps({**record, 'key': f'example-{record["key"]}'}) + b'\n' for record in records)
+    )
+    return path

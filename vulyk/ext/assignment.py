@@ -26,4 +26,6 @@ def next_task(task_model: type[AbstractTask], task_type: str, user: User) -> Abs
 
 def open_batches(task_type: str) -> list[Any]:
     """Ids of the batches of a type that still have open tasks, first to do first."""
-    return list(Batch.objects(task_type=task_type, closed__ne=True).order_by('-priority', 'created_at', 'id').scalar('id'))
+    return list(
+        Batch.objects(task_type=task_type, closed__ne=True).order_by('-priority', 'created_at', 'id').scalar('id')
+    )

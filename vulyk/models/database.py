@@ -49,6 +49,8 @@ def check_server() -> None:
             f'(or the variables mongodb_host and mongodb_port).'
         ) from error
     except OperationFailure as error:
-        raise DatabaseError(f'MongoDB at {address} refuses us ({error.details or error}): check MONGODB_SETTINGS.') from error
+        raise DatabaseError(
+            f'MongoDB at {address} refuses us ({error.details or error}): check MONGODB_SETTINGS.'
+        ) from error
     if 'setName' not in hello and hello.get('msg') != 'isdbgrid':
         raise DatabaseError(STANDALONE.format(address=address))

@@ -54,7 +54,7 @@ def check_storable(value: dict[str, Any], *, what: str = 'result') -> None:
         raise ResultTooLargeError(f'{what}: {size:,} bytes are more than the {MAX_BSON_BYTES:,} that can be stored.')
 
 
-class VerbatimField(BaseField):
+class VerbatimField(BaseField):  # type: ignore[misc]  # mongoengine has no types
     """A JSON object, returned exactly as it was stored, whatever its keys (``_id``, ``_cls``, ``$x``, ``a.b``, ````).
 
     mongoengine's ``DictField`` refuses ``$x`` and turns ``{'_cls': …}`` into documents; the driver turns ``{'$ref': …}``
@@ -89,7 +89,8 @@ def encode(value: dict[str, Any]) -> dict[str, Any]:
 def decode(value: dict[str, Any]) -> dict[str, Any]:
     """The object behind its stored form."""
     if len(value) == 1 and _WRAPPED in value:
-        return json.loads(value[_WRAPPED])
+        unwrapped: dict[str, Any] = json.loads(value[_WRAPPED])
+        return unwrapped
     return value
 
 

@@ -75,4 +75,4 @@ def load(digest: str) -> tuple[bytes, str] | None:
         file = gridfs.GridFS(get_db(), collection=BUCKET).get(digest)
     except NoFile:
         return None
-    return file.read(), file.metadata['type']
+    return file.read(), (file.metadata or {})['type']

@@ -6,6 +6,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,7 +190,9 @@ class AbstractTaskType:
                     batch=Batch(id=batch) if batch else None,
                     task_data=record,
                     order=random.random(),
-                    media={record[field]: files[record[field]] for field in self.media_fields if record.get(field) in files},
+                    media={
+                        record[field]: files[record[field]] for field in self.media_fields if record.get(field) in files
+                    },
                 ).to_mongo()
                 for task_id, record in by_id.items()
             ]
@@ -309,13 +312,11 @@ class AbstractTaskType:
         def skip() -> None:
             task = self._task(task_id)
             unanswered = self._tasks().filter(pk=task_id, users_processed__ne=user.id)
-            if not unanswered.update_one(add_to_set__users_skipped=user.id):
-                if self._tasks().filter(pk=task_id, users_processed=user.id):
-                    raise TaskSkipError(f'Task {task_id} cannot be skipped: you have answered it already.')
-            try:
+            unanswered.update_one(add_to_set__users_skipped=user.id)
+            if self._tasks().filter(pk=task_id, users_processed=user.id):
+                raise TaskSkipError(f'Task {task_id} cannot be skipped: you have answered it already.')
+            with suppress(WorkSessionLookUpError):  # skipped without having been shown
                 self.work_session_manager.delete_work_session(task, user.id)
-            except WorkSessionLookUpError:
-                pass  # skipped without having been shown
 
         in_transaction(skip)
 

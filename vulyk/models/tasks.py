@@ -146,7 +146,6 @@ class AbstractAnswer(Document):
         """How many actions of the user are in this answer; 1 unless a plugin counts them."""
         return 1
 
-
     @classmethod
     def answers_numbers_by_tasks(cls, task_ids: Sequence[str]) -> dict[ObjectId, int]:
         """Number of answers to these tasks, by user id."""

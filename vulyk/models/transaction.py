@@ -49,7 +49,9 @@ def _collect(work: Callable[[], T]) -> Callable[[], T]:
         result = work()
     except OperationError as error:
         # mongoengine hides the driver's error and with it the label that says "try again".
-        if isinstance(error.__context__, PyMongoError) and error.__context__.has_error_label('TransientTransactionError'):
+        if isinstance(error.__context__, PyMongoError) and error.__context__.has_error_label(
+            'TransientTransactionError'
+        ):
             raise error.__context__ from error
         raise
     finally:

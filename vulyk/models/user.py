@@ -86,7 +86,9 @@ class User(Document, UserMixin):
         """
         if not task_type:
             raise ValueError('Task type should be specified')
-        group_ids = [getattr(group, 'id', group) for group in self.groups]  # a deleted group is left as a bare reference
+        group_ids = [
+            getattr(group, 'id', group) for group in self.groups
+        ]  # a deleted group is left as a bare reference
         return self.is_admin() or Group.objects(pk__in=group_ids, allowed_types=task_type).first() is not None
 
     def get_stats(self, task_type: Any) -> dict[str, int]:
@@ -144,4 +146,3 @@ class Anonymous(AnonymousUserMixin):
 def waste_time_like_a_password_check() -> None:
     """Hash something, so that the time an answer takes does not tell whether an address has an account."""
     _hasher.hash('no such account')
-

@@ -1,0 +1,30 @@
+"""Settings of your site: copy this file to ``local_settings.py`` beside ``manage.py`` and change what differs.
+
+``docs/settings.rst`` lists every setting with its default.
+"""
+
+# Signs the sessions of everybody who is signed in. Make your own and keep it secret:
+#   python -c "import secrets; print(secrets.token_hex(32))"
+SECRET_KEY = ''
+
+# A replica set; one node is enough. Or let Vulyk start a private server in a folder: EMBEDDED_MONGOD = 'instance'
+MONGODB_SETTINGS = {
+    'DB': 'vulyk',
+    'HOST': 'localhost',
+    'PORT': 27017,
+}
+
+# The projects: {package: class name}
+ENABLED_TASKS = {
+    'vulyk_images': 'ImageChoiceTaskType',
+    'vulyk_transcription': 'TranscriptionTaskType',
+}
+
+SITE_NAME = 'Vulyk workspace'
+SITE_MOTTO = 'Vulyk: crowdsourcing platform'
+
+# The admin pages at /admin/, for users made admins with: ./manage.py admin create
+ENABLE_ADMIN = True
+
+# With HTTPS in front of the site (it should be), cookies must not travel without it.
+SESSION_COOKIE_SECURE = True

@@ -1,0 +1,150 @@
+"""What all tests share: a real MongoDB, an application on a database of its own, a client that behaves like a browser."""
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests import factories
+from vulyk import mongod
+from vulyk.bootstrap import _db, create_app
+
+FIXTURES = Path(__file__).parent / 'fixtures'
+sys.path.insert(0, str(FIXTURES))
+
+_FOLDER = 'VULYK_TEST_FOLDER'
+_IN_MEMORY = Path('/dev/shm')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller makes one folder for database and bundles; the workers of xdist find it in the environment."""
+    if not hasattr(config, 'workerinput') and _FOLDER not in os.environ:
+        parent = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
+        os.environ[_FOLDER] = tempfile.mkdtemp(prefix='vulyk-tests-', dir=parent)
+        config.add_cleanup(_remove_folder)
+
+
+def _remove_folder() -> None:
+    folder = Path(os.environ.pop(_FOLDER))
+    mongod.release(folder / 'mongo')
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope='session')
+def test_folder() -> Path:
+    """The folder of this test run."""
+    return Path(os.environ[_FOLDER])
+
+
+@pytest.fixture(scope='session')
+def mongo_uri(test_folder: Path) -> str:
+    """The address of the MongoDB that all tests share; each worker uses its own database."""
+    return mongod.acquire(test_folder / 'mongo')
+
+
+@pytest.fixture(scope='session')
+def settings(mongo_uri: str, test_folder: Path, worker_id: str) -> dict:
+    """Settings of an ordinary site with one task type, ``plain_task``."""
+    return {
+        'SECRET_KEY': 'a key for tests only, long enough',
+        'MONGODB_SETTINGS': {'DB': f'vulyk_{worker_id}', 'HOST': mongo_uri},
+        'ENABLED_TASKS': {'vulyk_plain': 'PlainTaskType'},
+        'ENABLED_BLUEPRINTS': [],
+        'ASSETS_FOLDER': str(test_folder / 'assets'),
+        'TESTING': True,
+    }
+
+
+class Browser(FlaskClient):
+    """A test client that sends the token of its session with every POST, as ``base.js`` does."""
+
+    def post(self, *args, **kwargs):
+        headers = dict(kwargs.pop('headers', None) or {})
+        if 'X-CSRFToken' not in headers:
+            headers['X-CSRFToken'] = self.get('/session').json['result']['csrf']
+        return super().post(*args, headers=headers, **kwargs)
+
+
+@pytest.fixture
+def make_app(settings: dict):
+    """Builds further applications on the test database; keywords are settings."""
+
+    def make(**more) -> Flask:
+        app = create_app({**settings, **more})
+        app.test_client_class = Browser
+        return app
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def _session_app(settings: dict) -> dict:
+    return {}
+
+
+@pytest.fixture
+def app(_session_app: dict, make_app) -> Iterator[Flask]:
+    """An application, its context entered, its database empty but for the default group."""
+    if 'app' not in _session_app or _db._owner() is not _session_app['app']:
+        _session_app['app'] = make_app()
+        _db.prepare(_session_app['app'])
+    app = _session_app['app']
+    with app.app_context():
+        factories.empty_database()
+        factories.make_group('default', ['plain_task'])
+        yield app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser nobody is signed in with."""
+    return app.test_client()
+
+
+@pytest.fixture
+def plain(app: Flask):
+    """The task type ``plain_task``."""
+    return app.task_types['plain_task']
+
+
+@pytest.fixture
+def login(app: Flask):
+    """Signs a user in and returns the browser: ``login(user)``."""
+
+    def sign_in(user) -> FlaskClient:
+        browser = app.test_client()
+        with browser.session_transaction() as session:
+            session['_user_id'] = str(user.id)
+            session['_fresh'] = True
+        return browser
+
+    return sign_in
+
+
+@pytest.fixture
+def runner(app: Flask):
+    """Runs commands on the site of the tests: ``runner('db', 'load', …)`` returns exit code and output."""
+    from click.testing import CliRunner
+
+    from vulyk import control
+
+    def run(*arguments: str, text: str | None = None):
+        return CliRunner().invoke(control.cli, list(arguments), input=text)
+
+    original = control.build
+    control.build = lambda config=None: app
+    yield run
+    control.build = original
+
+
+@pytest.fixture(autouse=True)
+def _logs_reach_pytest() -> None:
+    """The application keeps its messages from the root logger; tests want to see them."""
+    logging.getLogger('vulyk').propagate = True
