@@ -1,0 +1,20 @@
+"""Packaging of the task type; pictures, templates and scripts travel inside the wheel."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name='vulyk-transcription',
+    version='1.0.0',
+    description='Task type for Vulyk: read a printed line, type what it says',
+    long_description=(Path(__file__).parent / 'README.rst').read_text(encoding='utf-8'),
+    long_description_content_type='text/x-rst',
+    license='BSD-3-Clause',
+    license_files=['LICENSE', 'vulyk_transcription/samples/LICENSE.txt'],
+    packages=find_packages(include=['vulyk_transcription', 'vulyk_transcription.*']),
+    package_data={'vulyk_transcription': ['templates/*.html', 'static/*/*', 'samples/*', 'samples/images/*']},
+    python_requires='>=3.11',
+    install_requires=['vulyk'],
+    zip_safe=False,
+)

@@ -1,0 +1,87 @@
+"""The task type: what the platform is told about it, and what counts as an answer."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from vulyk.models.exc import TaskValidationError
+from vulyk.models.task_types import AbstractTaskType
+from vulyk_transcription.models.tasks import TranscriptionAnswer, TranscriptionTask
+
+SHORTCUT_DIGITS = '1234567890'
+
+
+class SpecialCharacter(NamedTuple):
+    """A button of the pad: what it types, what it is called, and the digit that types it together with Alt (or '')."""
+
+    text: str
+    name: str
+    digit: str
+
+
+class TranscriptionTaskType(AbstractTaskType):
+    """Read a printed line, type what it says."""
+
+    answer_model = TranscriptionAnswer
+    task_model = TranscriptionTask
+
+    name = 'Lines of old print'
+    description = 'Read one line of a 19th-century book, mostly in Fraktur, and type it exactly as it is printed.'
+
+    type_name = 'transcription'
+    template = 'index.html'
+    helptext_template = 'help.html'
+    redundancy = 2
+
+    frontend = 'bootstrap5'
+    media_fields = ('image',)
+    samples = 'samples'
+
+    JS_ASSETS = ['static/scripts/transcription.js']
+    CSS_ASSETS = ['static/styles/transcription.css']
+
+    max_characters = 2000
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(settings)
+        self.special_characters = special_characters(settings.get('SPECIAL_CHARACTERS', ''))
+
+    def validate_result(self, task: TranscriptionTask, result: Mapping[str, Any]) -> None:
+        """Accept ``{'text': 1 … 2000 characters, not only white space}`` or ``{'illegible': True}``, not both.
+
+        The text is stored as it comes: spelling, spaces and code points are the volunteer's.
+
+        :raises TaskValidationError: anything else; the text names the field.
+        """
+        unknown = sorted(set(result) - {'text', 'illegible'})
+        if unknown:
+            raise TaskValidationError(f'result: unknown field {unknown[0]!r}; the fields are "text" and "illegible".')
+        if 'text' in result and 'illegible' in result:
+            raise TaskValidationError('illegible: a line has either a "text" or is "illegible", not both.')
+        if 'illegible' in result:
+            if result['illegible'] is not True:
+                raise TaskValidationError('illegible: the only value is true; leave it out when the line can be read.')
+            return
+        text = result.get('text')
+        if not isinstance(text, str) or not text.strip():
+            raise TaskValidationError('text: type what the line says, or mark it as illegible.')
+        if len(text) > self.max_characters:
+            raise TaskValidationError(
+                f'text: {len(text)} characters are too many for one line, the limit is {self.max_characters}.'
+            )
+
+
+def special_characters(setting: str | Sequence[str]) -> list[SpecialCharacter]:
+    """The buttons of the pad, in the order of the setting; doubles are left out.
+
+    :param setting: texts separated by white space, or a list of texts. A text may have several code points, such as a
+        letter with a combining mark.
+    """
+    texts = list(dict.fromkeys(setting.split() if isinstance(setting, str) else setting))
+    digits = SHORTCUT_DIGITS.ljust(len(texts))
+    return [SpecialCharacter(text, _name(text), digit.strip()) for text, digit in zip(texts, digits, strict=False)]
+
+
+def _name(text: str) -> str:
+    """The Unicode names in small letters: 'latin small letter long s'."""
+    return ', '.join(unicodedata.name(character, '').lower() or f'U+{ord(character):04X}' for character in text)
