@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _remove_folder() -> None:
     folder = Path(os.environ.pop(_FOLDER))
-    mongod.release(folder / 'mongo')
+    mongod.release(folder / 'mongo', wait_s=10)
     shutil.rmtree(folder, ignore_errors=True)
 
 

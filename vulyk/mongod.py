@@ -3,13 +3,13 @@
 Nobody owns the server who also uses it: a small *guardian* process (``python -m vulyk.mongod``) starts mongod and stops
 it once no user is left. Everything is agreed on by ``flock`` on files in one directory; locks vanish with ``kill -9``.
 
-=================  ======================================================================================================
+=================  ================================================================================================
 ``users.lock``     shared: held by every user for the life of its process; exclusive: taken by a guardian that stops
 ``start.lock``     exclusive: held while a user looks for the server or starts it, so that only one does
 ``guardian.lock``  exclusive: taken by the user that starts a guardian and handed over to it, held for its life
 ``server.lock``    exclusive: held by the guardian and inherited by its mongod: free only when both are gone
 ``state.json``     uri and process ids; means something only while ``guardian.lock`` is held
-=================  ======================================================================================================
+=================  ================================================================================================
 """
 
 import contextlib
@@ -219,9 +219,11 @@ def _guard(home: Path, mongod: str, cache_gb: float) -> None:
             process = _start(home, mongod, cache_gb, server)
             _report('ready')
         except MongodError as error:
-            return _report(str(error))
+            _report(str(error))
+            return
         except OSError as error:
-            return _report(_explain_folder(home, error))
+            _report(_explain_folder(home, error))
+            return
         # Once we have the users' lock we keep it until our end: who comes now waits, and starts a server anew.
         while process.poll() is None and _try_lock(home / 'users.lock') is None:
             time.sleep(POLL_S)
@@ -235,27 +237,17 @@ def _report(message: str) -> None:
 
 def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStack) -> subprocess.Popen[bytes]:
     """A mongod that is a writable primary; ``server`` receives what ends it."""
-    lock = _until(PATIENCE_S, lambda: _try_lock(home / 'server.lock'))
-    if lock is None:
-        raise MongodError(f'An older MongoDB still works in {home}: end it (see state.json there) and try again.')
     data, log = home / 'data', home / 'mongod.log'
     data.mkdir(mode=0o700, exist_ok=True)
+    lock = _until(PATIENCE_S, lambda: _try_lock(home / 'server.lock'))
+    if lock is None:
+        process_id = (data / 'mongod.lock').read_text().strip()
+        raise MongodError(f'An older mongod, process {process_id}, still works in {home}: end it and try again.')
     if log.exists():
         log.replace(home / 'mongod.log.1')
     for _ in range(3):
         port = _choose_port(home)
-        with log.open('wb') as output:
-            process = subprocess.Popen(
-                [mongod, '--dbpath', str(data), '--port', str(port), '--bind_ip', '127.0.0.1', '--nounixsocket']
-                + ['--replSet', REPLICA_SET, '--oplogSize', '128', '--wiredTigerCacheSizeGB', str(cache_gb)]
-                + ['--wiredTigerEngineConfigString', 'log=(prealloc=false,file_max=8MB)']
-                + ['--setParameter', 'diagnosticDataCollectionEnabled=false'],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[lock],
-                preexec_fn=_die_with_parent(),
-            )
+        process = _spawn(_command(mongod, data, port, cache_gb), log, lock)
         server.callback(_stop, process, home)
         if _become_primary(process, f'127.0.0.1:{port}', log):
             uri = f'mongodb://127.0.0.1:{port}/?replicaSet={REPLICA_SET}'
@@ -269,9 +261,41 @@ def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStac
     raise MongodError(_explain(process.returncode, log, mongod, home))
 
 
+def _spawn(command: list[str], log: Path, lock: int) -> subprocess.Popen[bytes]:
+    with log.open('wb') as output:
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[lock],
+                preexec_fn=_die_with_parent(),  # safe: no other thread works in the guardian now
+            )
+        except OSError as error:  # made for another processor, another C library, …
+            raise MongodError(
+                f'{command[0]} cannot be run here ({error.strerror}): set VULYK_MONGOD to another one.'
+            ) from error
+
+
+def _command(mongod: str, data: Path, port: int, cache_gb: float) -> list[str]:
+    options = {
+        'dbpath': data,
+        'port': port,
+        'bind_ip': '127.0.0.1',
+        'replSet': REPLICA_SET,
+        'oplogSize': 128,
+        'wiredTigerCacheSizeGB': cache_gb,
+        'wiredTigerEngineConfigString': 'log=(prealloc=false,file_max=8MB)',  # else a new folder takes 300 MB
+        'setParameter': 'diagnosticDataCollectionEnabled=false',
+    }
+    return [mongod, '--nounixsocket', *(f'--{name}={value}' for name, value in options.items())]
+
+
 def _choose_port(home: Path) -> int:
     """The port of last time if it is free, so that clients which outlived their server find the next one."""
-    for port in (int((home / 'port').read_text()) if (home / 'port').exists() else 0, 0):
+    remembered = (home / 'port').read_text() if (home / 'port').exists() else ''
+    for port in (int(remembered) if remembered.isdigit() else 0, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(('127.0.0.1', port))
@@ -354,8 +378,8 @@ def _explain(code: int, log: Path, mongod: str, home: Path) -> str:
         )
     if code in (-signal.SIGILL, 128 + signal.SIGILL):
         return (
-            f'{mongod} needs a CPU with AVX, which this machine does not have or hides: choose another CPU type for the '
-            f'virtual machine, or set MONGODB_SETTINGS to a server elsewhere.'
+            f'{mongod} needs a CPU with AVX, which this machine does not have or hides: choose another CPU type for '
+            f'the virtual machine, or set MONGODB_SETTINGS to a server elsewhere.'
         )
     if f'"error":{errno.ENOSPC},' in text:
         return _explain_folder(home, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))

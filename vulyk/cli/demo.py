@@ -65,7 +65,7 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(app: 'WSGIApplication', listener: socket.socket) -> None:
-    """Answer requests, each in its own thread, until Ctrl-C or SIGTERM; then return. Only the main thread can do that."""
+    """Answer requests, each in its own thread, until Ctrl-C or SIGTERM; then return. For the main thread."""
     server = make_server(
         HOST, listener.getsockname()[1], app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
     )
