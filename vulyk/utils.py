@@ -41,7 +41,7 @@ def chunked(iterable: Iterable[Any], n: int) -> Generator[tuple[Any, ...], None,
     >>> list(chunked([1, 2, 3, 4, 5], 2))
     [(1, 2), (3, 4), (5,)]
     """
-    iterator = iter(iterable)
+    iterator = (item for item in iterable)  # not iter(): a queryset that has reached its end starts again
     while chunk := tuple(islice(iterator, n)):
         yield chunk
 

@@ -19,7 +19,7 @@ def batch_stats(batch: Batch, redundancy: int) -> tuple[str, int, int, float, in
     :returns: values in the order of ``COLUMNS``; percentages from 0 to 100; the breakdown reads ``answers: tasks``.
     """
     rows = AbstractTask.objects(batch=batch.id).aggregate(
-        {'$group': {'_id': {'answers': '$usersCount', 'closed': '$closed'}, 'tasks': {'$sum': 1}}}
+        [{'$group': {'_id': {'answers': '$usersCount', 'closed': '$closed'}, 'tasks': {'$sum': 1}}}]
     )
     groups = [(row['_id'].get('answers') or 0, bool(row['_id'].get('closed')), row['tasks']) for row in rows]
     answers = sum(number * tasks for number, _, tasks in groups)

@@ -25,7 +25,7 @@ class LeaderBoardManager:
     def get_leaders(self) -> list[tuple[ObjectId, int]]:
         """``(user id, number of answers)``, most answers first; ties in order of id."""
         rows = self.answer_model.objects(task_type=self.task_type_name).aggregate(
-            {'$group': {'_id': '$createdBy', 'freq': {'$sum': 1}}}, {'$sort': {'freq': -1, '_id': 1}}
+            [{'$group': {'_id': '$createdBy', 'freq': {'$sum': 1}}}, {'$sort': {'freq': -1, '_id': 1}}]
         )
         return [(row['_id'], row['freq']) for row in rows]
 

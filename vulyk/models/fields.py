@@ -12,7 +12,7 @@ from vulyk.models.exc import MalformedResultError, ResultTooLargeError
 MAX_DEPTH = 120  # the server refuses documents nested deeper than 180 levels, ours included
 MAX_BSON_BYTES = 16 * 1024 * 1024 - 64 * 1024  # room for the other fields of the document
 _INT64 = 2**63
-_WRAPPED = '$json'
+_WRAPPED = 'json'
 
 
 def parse_json_object(text: str | bytes, *, what: str = 'result') -> dict[str, Any]:
@@ -58,7 +58,8 @@ class VerbatimField(BaseField):  # type: ignore[misc]  # mongoengine has no type
     """A JSON object, returned exactly as it was stored, whatever its keys (``_id``, ``_cls``, ``$x``, ``a.b``, ````).
 
     mongoengine's ``DictField`` refuses ``$x`` and turns ``{'_cls': …}`` into documents; the driver turns ``{'$ref': …}``
-    into a DBRef. An object that holds such a key is stored as its JSON text under the single key ``$json``.
+    into a DBRef. An object that holds such a key is stored as its JSON text, in bytes, under the single key ``json``:
+    JSON has no bytes, so that no object can be mistaken for a stored one.
     """
 
     def validate(self, value: Any) -> None:
@@ -78,17 +79,21 @@ class VerbatimField(BaseField):  # type: ignore[misc]  # mongoengine has no type
     def prepare_query_value(self, op: str | None, value: Any) -> Any:
         return self.to_mongo(value)
 
+    def lookup_member(self, member_name: str) -> 'VerbatimField':
+        """Let queries look inside, as in ``objects(task_data__year=1900)``."""
+        return VerbatimField(db_field=member_name)
+
 
 def encode(value: dict[str, Any]) -> dict[str, Any]:
     """The form in which an object is stored; :func:`decode` is its inverse."""
     if _needs_wrapping(value):
-        return {_WRAPPED: json.dumps(value, ensure_ascii=False)}
+        return {_WRAPPED: json.dumps(value, ensure_ascii=False).encode()}
     return value
 
 
 def decode(value: dict[str, Any]) -> dict[str, Any]:
     """The object behind its stored form."""
-    if len(value) == 1 and _WRAPPED in value:
+    if len(value) == 1 and isinstance(value.get(_WRAPPED), bytes):
         unwrapped: dict[str, Any] = json.loads(value[_WRAPPED])
         return unwrapped
     return value
@@ -96,7 +101,7 @@ def decode(value: dict[str, Any]) -> dict[str, Any]:
 
 def _needs_wrapping(value: Any) -> bool:
     if isinstance(value, dict):
-        return '$ref' in value or _WRAPPED in value or any(map(_needs_wrapping, value.values()))
+        return '$ref' in value or any(map(_needs_wrapping, value.values()))
     if isinstance(value, list):
         return any(map(_needs_wrapping, value))
     return False

@@ -1,6 +1,7 @@
 """Pictures, sound and documents that tasks show: stored once per content, named by their SHA-256."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import gridfs
@@ -40,12 +41,12 @@ def check(root: Path, relative: object, *, max_bytes: int) -> Path:
 
     :raises TaskImportError: with the reason.
     """
-    if not isinstance(relative, str) or not relative:
+    if not isinstance(relative, str) or not relative or '\0' in relative:
         raise TaskImportError(f'{relative!r} is not the path of a file')
     path = (root / relative).resolve()
     if not path.is_relative_to(root.resolve()):
         raise TaskImportError(f'{relative!r} lies outside of the folder of the data file')
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file it bears names that are too long
         raise TaskImportError(f'there is no file {relative!r} beside the data file')
     if path.stat().st_size > max_bytes:
         raise TaskImportError(f'{relative!r} has more than {max_bytes:,} bytes (setting MEDIA_MAX_BYTES)')

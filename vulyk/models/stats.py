@@ -45,7 +45,7 @@ class WorkSession(Document):
     def get_total_user_time_precise(cls, user_id: ObjectId) -> int:
         """Seconds of recorded activity of a user, over all projects; open sessions count what they have so far."""
         return _first_total(
-            cls.objects(user=user_id).aggregate({'$group': {'_id': None, 'total': {'$sum': '$activity'}}})
+            cls.objects(user=user_id).aggregate([{'$group': {'_id': None, 'total': {'$sum': '$activity'}}}])
         )
 
     @classmethod

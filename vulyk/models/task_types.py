@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from bson import ObjectId
-from mongoengine.errors import NotUniqueError
+from mongoengine.errors import NotUniqueError, ValidationError
 
 from vulyk import signals
 from vulyk.ext.assignment import next_task
@@ -27,6 +27,7 @@ from vulyk.models.exc import (
     TaskImportError,
     TaskNotFoundError,
     TaskSkipError,
+    TaskValidationError,
     WorkSessionLookUpError,
 )
 from vulyk.models.fields import check_storable
@@ -172,7 +173,7 @@ class AbstractTaskType:
         paths: dict[str, Path] = {}
         for number, record in enumerate(records, 1):
             for field in self.media_fields:
-                if field in record and record[field] not in paths:
+                if field in record and not _is_key(record[field], paths):
                     try:
                         paths[record[field]] = media_storage.check(root, record[field], max_bytes=max_bytes)
                     except TaskImportError as error:
@@ -190,9 +191,7 @@ class AbstractTaskType:
                     batch=Batch(id=batch) if batch else None,
                     task_data=record,
                     order=random.random(),
-                    media={
-                        record[field]: files[record[field]] for field in self.media_fields if record.get(field) in files
-                    },
+                    media={path: files[path] for path in map(record.get, self.media_fields) if _is_key(path, files)},
                 ).to_mongo()
                 for task_id, record in by_id.items()
             ]
@@ -204,10 +203,10 @@ class AbstractTaskType:
     def _new_ids(self, records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """The records that are no tasks of this type yet, under the id each will have."""
         by_id = {task_id(record): record for record in records}
-        owners = dict(AbstractTask.objects(pk__in=list(by_id)).scalar('id', 'task_type'))
+        owners = _owners(by_id)
         taken = {key for key, owner in owners.items() if owner != self.type_name}
         renamed = {f'{key}.{self.type_name}': by_id[key] for key in taken}
-        known = set(AbstractTask.objects(pk__in=list(renamed)).scalar('id')) | set(owners)
+        known = {*_owners(renamed), *owners}
         return {key: record for key, record in {**by_id, **renamed}.items() if key not in known}
 
     # --- tasks out ----------------------------------------------------------------------------------------------------
@@ -244,7 +243,7 @@ class AbstractTaskType:
         """All answers to the tasks, oldest first, each with its task and user at hand."""
         answers = list(self.answer_model.objects(task__in=[task.id for task in tasks]).no_dereference().order_by('id'))
         tasks_by_id = {task.id: task for task in tasks}
-        users = User.objects.in_bulk({_pk(answer.created_by) for answer in answers})
+        users = User.objects.in_bulk(list({_pk(answer.created_by) for answer in answers}))
         for answer in answers:
             answer.task = tasks_by_id[_pk(answer.task)]
             answer.created_by = users.get(_pk(answer.created_by)) or User(username='')
@@ -257,8 +256,8 @@ class AbstractTaskType:
         ).no_dereference()
         return {
             _pk(session.answer): {
-                'start_time': session.start_time.isoformat(),
-                'end_time': session.end_time.isoformat(),
+                'start_time': _without_zone(session.start_time).isoformat(),
+                'end_time': _without_zone(session.end_time).isoformat(),
                 'duration': int((session.end_time - session.start_time).total_seconds()),
                 'activity': session.activity,
             }
@@ -359,12 +358,16 @@ class AbstractTaskType:
         answer = self.answer_model(
             task=task, created_by=user, created_at=datetime.now(UTC), task_type=self.type_name, result=result
         )
-        answer.save(force_insert=True)
+        try:
+            answer.save(force_insert=True)
+        except ValidationError as error:  # of a field that the plugin has added to its document
+            raise TaskValidationError(str(error)) from error
         closed = self._update_task_on_answer(task, answer, user)
         User.objects(pk=user.id).update_one(inc__processed=1)
         self.work_session_manager.end_work_session(task, user.id, answer)
-        if closed and task.batch is not None:
-            self._count_in_batch(_pk(task.batch))
+        batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
+        if closed and batch is not None:
+            self._count_in_batch(_pk(batch))
 
     def _update_task_on_answer(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
         """Count the answer in its task. Returns whether this answer closed the task."""
@@ -403,7 +406,7 @@ class AbstractTaskType:
         return self.task_model.objects(task_type=self.type_name)
 
     def _task(self, task_id: str) -> AbstractTask:
-        task = self._tasks().filter(pk=task_id).no_dereference().first()
+        task = self._tasks().filter(pk=task_id).first()
         if task is None:
             raise TaskNotFoundError(f'There is no task {task_id} of type {self.type_name}.')
         return task
@@ -426,9 +429,24 @@ def task_id(record: dict[str, Any]) -> str:
     return hashlib.sha1(orjson.dumps(record), usedforsecurity=False).hexdigest()[:20]
 
 
+def _owners(task_ids: Iterable[str]) -> dict[str, str]:
+    """The types of those tasks that exist, also of plugins that are not enabled, which mongoengine would not see."""
+    found = AbstractTask._get_collection().find({'_id': {'$in': list(task_ids)}}, {'taskType': 1})
+    return {task['_id']: task['taskType'] for task in found}
+
+
+def _is_key(value: Any, mapping: Mapping[str, Any]) -> bool:
+    return isinstance(value, str) and value in mapping
+
+
 def _same_json(one: Any, other: Any) -> bool:
     # Not ==, for which 1, 1.0 and true are the same.
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _without_zone(moment: datetime) -> datetime:
+    """As export lines have always had it: UTC, unsaid."""
+    return moment.replace(tzinfo=None)
 
 
 def _pk(reference: Any) -> Any:

@@ -149,7 +149,7 @@ class AbstractAnswer(Document):
     @classmethod
     def answers_numbers_by_tasks(cls, task_ids: Sequence[str]) -> dict[ObjectId, int]:
         """Number of answers to these tasks, by user id."""
-        rows = cls.objects(task__in=list(task_ids)).aggregate({'$group': {'_id': '$createdBy', 'count': {'$sum': 1}}})
+        rows = cls.objects(task__in=list(task_ids)).aggregate([{'$group': {'_id': '$createdBy', 'count': {'$sum': 1}}}])
         return {row['_id']: row['count'] for row in rows}
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
