@@ -40,6 +40,9 @@ def init(app: 'Flask') -> None:
     app.add_url_rule('/type/<type_id>/leaders', 'leaders', leaders)
     app.add_url_rule('/type/<type_id>/skip/<task_id>', 'skip', skip, methods=['POST'])
     app.add_url_rule('/type/<type_id>/done/<task_id>', 'done', done, methods=['POST'])
+    app.add_url_rule('/type/<type_id>/activity/<task_id>', 'activity', activity, methods=['POST'])
+    app.add_url_rule('/type/<type_id>/withdraw/<task_id>', 'withdraw', withdraw, methods=['POST'])
+    app.add_url_rule('/type/<type_id>/return', 'return_ahead', return_ahead, methods=['POST'])
     app.add_url_rule('/type/<type_id>/progress/<task_id>', 'task_progress', task_progress)
     app.add_url_rule('/media/<type_id>/<digest>', 'media', media)
     app.before_request(close_site)
@@ -164,16 +167,62 @@ def leaders(type_id: str) -> str:
 
 @answers_json
 def next_page(type_id: str) -> Response:
-    """The next task of this type for me."""
+    """The next task of this type for me; with ``?ahead=n`` up to n more, whose places are kept for me."""
     task_type = my_task_type(type_id)
-    task = task_type.get_next(current_user)
+    number = number_of_tasks_ahead()
+    task, stats, files = task_type.next_with_stats(current_user)
     if not task:
-        return json_response({}, [NOTHING_LEFT], HTTPStatus.NOT_FOUND)
-    files = task_type.media_of(task['id'])
-    if files:
-        urls = {path: url_for('media', type_id=type_id, digest=digest) for path, digest in files.items()}
-        task = {**task, 'media': urls}
-    return json_response({'task': task, 'stats': current_user.get_stats(task_type)})
+        return nothing_left(waiting=task_type.may_come_back(current_user))
+    result = {'task': with_media(type_id, task, files), 'stats': stats}
+    if number:
+        more = task_type.get_ahead(current_user, number)
+        result['ahead'] = [with_media(type_id, task, files) for task, files in more]
+    return json_response(result)
+
+
+def nothing_left(*, waiting: bool) -> Response:
+    """There is no task for me; ``waiting``: others have tasks in hand that may come back."""
+    response = json_response({'waiting': True} if waiting else {}, [NOTHING_LEFT], HTTPStatus.NOT_FOUND)
+    if waiting:
+        response.headers['Retry-After'] = '60'
+    return response
+
+
+def with_media(type_id: str, task: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
+    """The task with the addresses of its files, if it has any."""
+    urls = {path: url_for('media', type_id=type_id, digest=digest) for path, digest in files.items()}
+    return {**task, 'media': urls} if urls else task
+
+
+def number_of_tasks_ahead() -> int:
+    """How many tasks the browser wants in advance: ``?ahead=n``, at most ``MAX_TASKS_AHEAD``."""
+    text = request.args.get('ahead', '0')
+    if not text.isascii() or not text.isdigit():
+        raise MalformedResultError(gettext('ahead: must be a whole number, not “%(text)s”.', text=text))
+    return min(int(text), current_app.config['MAX_TASKS_AHEAD'])
+
+
+@answers_json
+def activity(type_id: str, task_id: str) -> Response:
+    """Count seconds of work on a task, and keep my place in it."""
+    text = request.form.get('seconds', '')
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise MalformedResultError(gettext('seconds: must be a whole number of seconds.'))
+    my_task_type(type_id).record_activity(current_user.id, task_id, int(text))
+    return json_response({'done': True})
+
+
+@answers_json
+def withdraw(type_id: str, task_id: str) -> Response:
+    """Take back my answer to a task."""
+    my_task_type(type_id).withdraw_answer(current_user, task_id)
+    return json_response({'done': True})
+
+
+@answers_json
+def return_ahead(type_id: str) -> Response:
+    """Give back the tasks that were fetched ahead."""
+    return json_response({'returned': my_task_type(type_id).return_ahead(current_user)})
 
 
 @answers_json

@@ -41,6 +41,10 @@ ENABLED_BLUEPRINTS: list[dict[str, Any]] = [
     {'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}
 ]
 DEFAULT_BATCH = 'default'
+ASSIGNMENT: str | dict[str, str] | None = None  # a strategy for all task types, or {type: strategy}
+LEASE_SECONDS = 30 * 60  # how long a task somebody has in hand is kept for him
+WITHDRAW_SECONDS = 10 * 60  # how long volunteers may take an answer back
+MAX_TASKS_AHEAD = 1
 USERS_PER_TASK = 2  # without effect, as ever: redundancy is an attribute of the task type
 MAX_RESULT_BYTES = 8 * 1024 * 1024
 

@@ -2,6 +2,10 @@
 
 ``on_task_done``: sender is the work session manager, keyword ``answer`` the stored answer.
 ``on_batch_done``: sender is the :class:`~vulyk.models.tasks.Batch` as it is after it was closed.
+``on_answer_withdrawn``: sender is the :class:`~vulyk.models.tasks.WithdrawnAnswer`.
+
+Each goes out at least once: when a receiver fails, or the process dies before all were told, it is sent again later, to all
+of them. Receivers must be able to stand that.
 """
 
 import logging
@@ -13,17 +17,23 @@ _signals = Namespace()
 
 on_task_done = _signals.signal('on_task_done')
 on_batch_done = _signals.signal('on_batch_done')
+on_answer_withdrawn = _signals.signal('on_answer_withdrawn')
 
 log = logging.getLogger(__name__)
 
 
-def send(signal: NamedSignal, sender: Any, **kwargs: Any) -> None:
+def send(signal: NamedSignal, sender: Any, **kwargs: Any) -> bool:
     """Tell every receiver; one that raises is logged and neither stops the others nor the caller.
 
     The answer is stored already: a badge that cannot be computed must not turn it into a failed request.
+
+    :returns: whether every receiver has taken it.
     """
+    taken = True
     for receiver in signal.receivers_for(sender):
         try:
             receiver(sender, **kwargs)
         except Exception:
-            log.exception('A receiver of %s failed: %r', signal.name, receiver)
+            log.exception('A receiver of %s failed and will be told again: %r', signal.name, receiver)
+            taken = False
+    return taken

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Generator, Iterable, Iterator
+from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,11 @@ class HTTPStatus(IntEnum):
     TOO_MANY_REQUESTS = 429
     SERVER_ERROR = 500
     UNAVAILABLE = 503
+
+
+def aware(moment: datetime) -> datetime:
+    """The same moment with a zone: naive times mean UTC here."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def chunked(iterable: Iterable[Any], n: int) -> Generator[tuple[Any, ...], None, None]:

@@ -20,6 +20,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     exc.MalformedResultError: HTTPStatus.BAD_REQUEST,
     exc.TaskValidationError: HTTPStatus.UNPROCESSABLE,
     exc.AnswerConflictError: HTTPStatus.CONFLICT,
+    exc.AnswerWithdrawalError: HTTPStatus.CONFLICT,
     exc.TaskSkipError: HTTPStatus.CONFLICT,
     exc.WorkSessionUpdateError: HTTPStatus.CONFLICT,
     exc.TaskPermissionError: HTTPStatus.FORBIDDEN,

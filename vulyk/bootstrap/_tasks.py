@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import jinja2
@@ -31,6 +32,7 @@ def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
             if task_type.type_name in found:
                 other = packages[task_type.type_name]
                 raise InitializationError(f'its type name “{task_type.type_name}” is taken by {other} already')
+            _apply_settings(app, task_type)
             _add_templates(app, package, task_type)
         except Exception as error:  # the code is not ours and may raise anything; the other projects must go on
             reason = str(error) if isinstance(error, InitializationError) else f'{type(error).__name__}: {error}'
@@ -53,6 +55,17 @@ def _load(package: str, class_name: str) -> AbstractTaskType:
     task_type = task_type_class(settings=configured)
     task_type.package = package
     return task_type
+
+
+def _apply_settings(app: 'Flask', task_type: AbstractTaskType) -> None:
+    """What the site decides for its task types."""
+    chosen = app.config['ASSIGNMENT']
+    strategy = chosen.get(task_type.type_name) if isinstance(chosen, Mapping) else chosen
+    if strategy:
+        task_type.assignment = strategy
+    task_type.strategy  # noqa: B018  # a name that does not exist is told now
+    task_type.lease = timedelta(seconds=app.config['LEASE_SECONDS'])
+    task_type.withdraw_within = timedelta(seconds=app.config['WITHDRAW_SECONDS'])
 
 
 def _add_templates(app: 'Flask', package: str, task_type: AbstractTaskType) -> None:

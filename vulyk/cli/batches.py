@@ -10,7 +10,7 @@ from bson import Decimal128
 from vulyk.cli.context import BATCH, with_database
 from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import in_transaction
 
 MAX_ID_LENGTH = 50
@@ -33,7 +33,13 @@ def add_batch(
     existing = Batch.objects(pk=batch_id).first()
     if existing is None:
         meta = {**task_type.task_type_meta, **(batch_meta or {})}
-        Batch(id=batch_id, task_type=task_type.type_name, tasks_count=count, batch_meta=meta).save(force_insert=True)
+        Batch(
+            id=batch_id,
+            task_type=task_type.type_name,
+            tasks_count=count,
+            batch_meta=meta,
+            redundancy=task_type.redundancy,
+        ).save(force_insert=True)
         return
     if existing.task_type != task_type.type_name:
         raise click.BadParameter(f'Batch {batch_id} belongs to the task type {existing.task_type}.')
@@ -114,6 +120,8 @@ def delete_batch(batch_id: str, *, purge: bool) -> None:
         for documents in (answers, WorkSession.objects(task__in=tasks)):
             documents._collection.delete_many(documents._query)
         AbstractTask._get_collection().delete_many({'batch': batch_id})
+        Load._get_collection().delete_many({'batch': batch_id})
+        Closing._get_collection().delete_many({'batch': batch_id})
         Batch._get_collection().delete_one({'_id': batch_id})
 
     in_transaction(delete)

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
+from mongoengine.errors import NotUniqueError
 
-from vulyk import signals
+from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
 from vulyk.models.transaction import after_commit
+from vulyk.utils import aware
 
 
 class WorkSessionManager:
@@ -46,7 +48,7 @@ class WorkSessionManager:
         session = self._of(task, user_id, end_time=None).first()
         if session is None:
             raise WorkSessionLookUpError(f'There is no open work session of this user for task {task.id}.')
-        passed = (self.clock() - _aware(session.start_time)).total_seconds()
+        passed = (self.clock() - aware(session.start_time)).total_seconds()
         if seconds < 0 or session.activity + seconds > passed:
             raise WorkSessionUpdateError(
                 f'seconds: {seconds} is not possible; {session.activity} are recorded, {passed:.0f} have passed.'
@@ -61,10 +63,21 @@ class WorkSessionManager:
 
         :raises WorkSessionUpdateError: the session has been finished with another answer already.
         """
-        self.start_work_session(task, user_id)
-        if not self._of(task, user_id, end_time=None).update_one(set__end_time=self.clock(), set__answer=answer):
-            raise WorkSessionUpdateError(f'The work session of this user for task {task.id} is finished already.')
-        after_commit(lambda: signals.send(signals.on_task_done, self, answer=answer))
+        now = self.clock()
+        try:
+            self._of(task, user_id, end_time=None).update_one(
+                upsert=True,
+                set__end_time=now,
+                set__answer=answer,
+                set_on_insert__task_type=task.task_type,
+                set_on_insert__start_time=now,
+                set_on_insert__activity=0,
+            )
+        except NotUniqueError as error:
+            raise WorkSessionUpdateError(
+                f'The work session of this user for task {task.id} is finished already.'
+            ) from error
+        after_commit(lambda: tell_task_done(self, answer))
 
     def delete_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Forget the open session of a skipped task.
@@ -76,8 +89,3 @@ class WorkSessionManager:
 
     def _of(self, task: AbstractTask, user_id: ObjectId, **more: Any) -> Any:
         return self.work_session.objects(user=user_id, task=task, **more)
-
-
-def _aware(moment: datetime) -> datetime:
-    """Old connections return naive times; they mean UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,13 +8,26 @@ from mongoengine.errors import NotUniqueError, OperationError
 from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure
 
 from vulyk.models.exc import DatabaseError
+from vulyk.models.progress import Progress, Standing
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
 from vulyk.models.user import Group, User
 
 log = logging.getLogger(__name__)
 
-MODELS = (User, Group, Batch, AbstractTask, AbstractAnswer, WorkSession)
+MODELS = (
+    User,
+    Group,
+    Batch,
+    AbstractTask,
+    AbstractAnswer,
+    WorkSession,
+    WithdrawnAnswer,
+    Load,
+    Closing,
+    Progress,
+    Standing,
+)
 
 STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a replica set (one node is enough). Turn it into one:
   1. start mongod with --replSet vulyk (or in mongod.conf: replication: {{replSetName: vulyk}})

@@ -24,6 +24,10 @@ class AnswerConflictError(TaskSaveError):
     """This user has given another answer to this task before."""
 
 
+class AnswerWithdrawalError(Exception):
+    """The answer cannot be taken back (any more)."""
+
+
 class TaskValidationError(Exception):
     """The result is not what the task type accepts; the text names the field and says what is expected."""
 

@@ -3,25 +3,28 @@
 import hashlib
 import json
 import logging
-import random
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError, ValidationError
+from pymongo import ReturnDocument
 
 from vulyk import signals
-from vulyk.ext.assignment import next_task
+from vulyk.ext import counting, leases
+from vulyk.ext.assignment import Assigner, Strategy, open_loads, strategy_named, task_order
 from vulyk.ext.leaderboard import LeaderBoardManager
 from vulyk.ext.worksession import WorkSessionManager
 from vulyk.models import media as media_storage
 from vulyk.models.exc import (
     AnswerConflictError,
+    AnswerWithdrawalError,
     InitializationError,
     MalformedResultError,
     TaskImportError,
@@ -31,11 +34,12 @@ from vulyk.models.exc import (
     WorkSessionLookUpError,
 )
 from vulyk.models.fields import check_storable
+from vulyk.models.progress import Progress, Standing
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import after_commit, in_transaction
 from vulyk.models.user import User
-from vulyk.utils import chunked
+from vulyk.utils import aware, chunked
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,11 @@ class AbstractTaskType:
     redundancy: int = 3
     media_fields: tuple[str, ...] = ()
     samples: str = ''
+
+    # How tasks are handed out: a name in vulyk.ext.assignment.STRATEGIES, or the dotted name of a Strategy
+    assignment: str = 'random'
+    lease: timedelta = timedelta(minutes=30)
+    withdraw_within: timedelta = timedelta(minutes=10)
 
     # Where it comes from; set when the plugin is loaded
     package: str = ''
@@ -127,6 +136,18 @@ class AbstractTaskType:
         """Defaults of the facts each batch has; their keys and types limit what ``--meta`` may set."""
         return self._task_type_meta
 
+    @cached_property
+    def strategy(self) -> Strategy:
+        """The :class:`~vulyk.ext.assignment.Strategy` behind the name in ``assignment``.
+
+        :raises InitializationError: there is none of that name.
+        """
+        return strategy_named(self.assignment)
+
+    def clock(self) -> datetime:
+        """Now, aware UTC; tests put another in its place."""
+        return datetime.now(UTC)
+
     @property
     def work_session_manager(self) -> WorkSessionManager:
         """The :class:`~vulyk.ext.worksession.WorkSessionManager` in use."""
@@ -181,24 +202,38 @@ class AbstractTaskType:
         return {relative: media_storage.store(path) for relative, path in paths.items()}
 
     def _insert(self, records: list[dict[str, Any]], batch: str | None, files: Mapping[str, str]) -> ImportResult:
+        load = Load(task_type=self.type_name, batch=batch, created_at=self.clock()).save()
         loaded = 0
-        for chunk in chunked(records, 1000):
-            by_id = self._new_ids(chunk)
+        for start, chunk in enumerate(chunked(records, 1000)):
             fresh = [
-                self.task_model(
-                    id=task_id,
-                    task_type=self.type_name,
-                    batch=Batch(id=batch) if batch else None,
-                    task_data=record,
-                    order=random.random(),
-                    media={path: files[path] for path in map(record.get, self.media_fields) if _is_key(path, files)},
-                ).to_mongo()
-                for task_id, record in by_id.items()
+                self._new_task(task_id, record, batch, load, start * 1000 + number, files).to_mongo()
+                for number, (task_id, record) in enumerate(self._new_ids(chunk).items())
             ]
             if fresh:
                 AbstractTask._get_collection().insert_many(fresh)
             loaded += len(fresh)
+        after_commit(open_loads.forget)
         return ImportResult(loaded=loaded, duplicates=len(records) - loaded)
+
+    def _new_task(
+        self,
+        task_id: str,
+        record: dict[str, Any],
+        batch: str | None,
+        load: Load,
+        number: int,
+        files: Mapping[str, str],
+    ) -> AbstractTask:
+        return self.task_model(
+            id=task_id,
+            task_type=self.type_name,
+            batch=Batch(id=batch) if batch else None,
+            task_data=record,
+            media={path: files[path] for path in map(record.get, self.media_fields) if _is_key(path, files)},
+            load=load.id,
+            order=task_order(self.strategy, number),
+            **leases.new(self.redundancy),
+        )
 
     def _new_ids(self, records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """The records that are no tasks of this type yet, under the id each will have."""
@@ -268,38 +303,87 @@ class AbstractTaskType:
     # --- work ---------------------------------------------------------------------------------------------------------
 
     def get_next(self, user: User) -> dict[str, Any]:
-        """Find the user a task and open a work session.
+        """Find the user a task, keep a place in it for a while, and open a work session.
 
-        :returns: ``task.as_dict()``, or an empty dictionary when nothing is left.
+        :returns: ``task.as_dict()``, or an empty dictionary when there is nothing for this user now.
         """
-        task = self._get_next_task(user)
-        if task is None:
-            return {}
-        self.work_session_manager.start_work_session(task, user.id)
-        return task.as_dict()
+        return self._hand_out(user)[0]
 
     def get_task(self, user: User) -> dict[str, Any]:
         """The same as :meth:`get_next`, under the name old documentation uses."""
         return self.get_next(user)
 
+    def next_with_stats(self, user: User) -> tuple[dict[str, Any], dict[str, int], dict[str, str]]:
+        """What :meth:`get_next` returns, the user's :meth:`stats_of`, and the task's files as ``{path: SHA-256}``."""
+        if _overrides(self, 'get_next'):
+            task = self.get_next(user)
+            return task, user.get_stats(self), self.media_of(task['id']) if task else {}
+        data, task, progress = self._hand_out(user)
+        return data, self._stats(progress.get('total', 0)), dict(task.media) if task else {}
+
+    def get_ahead(self, user: User, number: int) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        """Tasks for this user after the one in hand, as pairs of ``as_dict()`` and files.
+
+        Their places are kept for the user; work sessions open when they are shown. When few tasks are left for everybody
+        there are fewer than ``number``, or none.
+        """
+        if number <= 0 or self._chooses_itself():
+            return []
+        tasks = [self._document(raw) for raw in self._assigner(user).ahead(number)]
+        return [(task.as_dict(), dict(task.media)) for task in tasks]
+
+    def return_ahead(self, user: User) -> int:
+        """Give back the places of tasks fetched ahead; returns how many there were."""
+        return self._assigner(user).return_ahead()
+
+    def may_come_back(self, user: User) -> bool:
+        """Whether a user who got nothing may get something later: others have tasks in hand that they may not finish."""
+        return self._assigner(user).may_come_back()
+
     def _get_next_task(self, user: User) -> AbstractTask | None:
         """The task to hand out; plugins override it to choose in their own way."""
-        return next_task(self.task_model, self.type_name, user)
+        raw = self._assigner(user).next()
+        return self._document(raw) if raw else None
+
+    def _hand_out(self, user: User) -> tuple[dict[str, Any], AbstractTask | None, dict[str, Any]]:
+        assigner = self._assigner(user)
+        if self._chooses_itself():
+            raw = assigner.current()
+            task = self._document(raw) if raw else self._get_next_task(user)
+            if task is not None and raw is None:
+                assigner.take(task.id)
+        else:
+            raw = assigner.next()
+            task = self._document(raw) if raw else None
+        if task is None:
+            return {}, None, assigner.progress
+        self.work_session_manager.start_work_session(task, user.id)
+        return task.as_dict(), task, assigner.progress
+
+    def _chooses_itself(self) -> bool:
+        return _overrides(self, '_get_next_task')
+
+    def _assigner(self, user: User) -> Assigner:
+        return Assigner(self, user.id, now=self.clock(), lease=self.lease)
+
+    def _document(self, raw: dict[str, Any]) -> AbstractTask:
+        return self.task_model._from_son(raw)
 
     def media_of(self, task_id: str) -> dict[str, str]:
         """``{path in the task's data: SHA-256}`` of the files of a task."""
-        if not self.media_fields:
-            return {}
         return dict(self._tasks().filter(pk=task_id).scalar('media').first() or {})
 
     def record_activity(self, user_id: str | ObjectId, task_id: str, seconds: int) -> None:
-        """Add seconds of work to the user's open session.
+        """Add seconds of work to the user's open session, and keep his place in the task longer.
 
         :raises TaskNotFoundError: no such task of this type.
         :raises WorkSessionLookUpError: the user has no open session for it.
         :raises WorkSessionUpdateError: negative, or more than has passed.
         """
-        self.work_session_manager.record_activity(self._task(task_id), ObjectId(user_id), seconds)
+        user_id, now = ObjectId(user_id), self.clock()
+        self.work_session_manager.record_activity(self._task(task_id), user_id, seconds)
+        holding = {'_id': task_id, 'closed': {'$ne': True}, 'leases.user': user_id}
+        AbstractTask._get_collection().update_one(holding, leases.renew(user_id, now + self.lease, now))
 
     def skip_task(self, task_id: str, user: User) -> None:
         """Put a task aside for this user; it comes back when nothing else is left.
@@ -309,13 +393,16 @@ class AbstractTaskType:
         """
 
         def skip() -> None:
-            task = self._task(task_id)
-            unanswered = self._tasks().filter(pk=task_id, users_processed__ne=user.id)
-            unanswered.update_one(add_to_set__users_skipped=user.id)
-            if self._tasks().filter(pk=task_id, users_processed=user.id):
+            before = AbstractTask._get_collection().find_one_and_update(
+                {'_id': task_id, 'taskType': self.type_name}, leases.skip(user.id, self.clock())
+            )
+            if before is None:
+                raise TaskNotFoundError(self._no_such_task(task_id))
+            if user.id in (before.get('usersProcessed') or []):
                 raise TaskSkipError(f'Task {task_id} cannot be skipped: you have answered it already.')
+            Progress.let_go(self.type_name, user.id, task_id)
             with suppress(WorkSessionLookUpError):  # skipped without having been shown
-                self.work_session_manager.delete_work_session(task, user.id)
+                self.work_session_manager.delete_work_session(self._document(before), user.id)
 
         in_transaction(skip)
 
@@ -332,7 +419,8 @@ class AbstractTaskType:
     def on_task_done(self, user: User, task_id: str, result: dict[str, Any]) -> None:
         """Store an answer and everything that follows from it, in one transaction.
 
-        An equal answer given again changes nothing and succeeds, so that a lost response can be repeated.
+        An equal answer given again changes nothing and succeeds, so that a lost response can be repeated. An answer to a
+        task that has enough already is stored as an extra one.
 
         :raises TaskNotFoundError: no such task of this type.
         :raises MalformedResultError: the result is no JSON object that can be stored exactly.
@@ -343,52 +431,70 @@ class AbstractTaskType:
             raise MalformedResultError('result: must be a JSON object.')
         check_storable(result)
         try:
-            in_transaction(lambda: self._store_answer(user, task_id, result))
+            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result))
         except NotUniqueError:  # the same user's other request was faster
-            in_transaction(lambda: self._store_answer(user, task_id, result))
+            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result))
+        if batch_id is not None:
+            counting.fold_closings(batch_id, self.clock())
 
-    def _store_answer(self, user: User, task_id: str, result: dict[str, Any]) -> None:
+    def _store_answer(self, user: User, task_id: str, result: dict[str, Any]) -> str | None:
+        """Returns the batch whose task was closed by this answer, if it was."""
         task = self._task(task_id)
-        previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
-        if previous is not None:
-            if _same_json(previous.result, result):
-                return
+        if user.id in map(_pk, task._data['users_processed']):  # bare references: nobody has to be fetched
+            previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
+            if previous is not None and _same_json(previous.result, result):
+                return None
             raise AnswerConflictError(f'result: you have answered task {task_id} already, differently.')
         self.validate_result(task, result)
-        answer = self.answer_model(
-            task=task, created_by=user, created_at=datetime.now(UTC), task_type=self.type_name, result=result
-        )
+        now = self.clock()
+        answer = self.answer_model(task=task, created_by=user, created_at=now, task_type=self.type_name, result=result)
+        if signals.on_task_done.receivers:
+            answer.signal_due = now + counting.SIGNAL_GRACE
         try:
             answer.save(force_insert=True)
         except ValidationError as error:  # of a field that the plugin has added to its document
             raise TaskValidationError(str(error)) from error
         closed = self._update_task_on_answer(task, answer, user)
+        Progress.count_answer(self.type_name, user.id, task_id)
         User.objects(pk=user.id).update_one(inc__processed=1)
         self.work_session_manager.end_work_session(task, user.id, answer)
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
-        if closed and batch is not None:
-            self._count_in_batch(_pk(batch))
+        if not closed or batch is None:
+            return None
+        Closing._get_collection().insert_one({'_id': task_id, 'batch': _pk(batch)})
+        return _pk(batch)
 
     def _update_task_on_answer(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
         """Count the answer in its task. Returns whether this answer closed the task."""
-        closing = task.users_count + 1 >= self.redundancy or self._is_ready_for_autoclose(task, answer)
-        still_open = self._tasks().filter(pk=task.id, closed__ne=True)
-        if still_open.update_one(inc__users_count=1, add_to_set__users_processed=user.id, set__closed=closing):
-            return closing
-        self._tasks().filter(pk=task.id).update_one(add_to_set__users_processed=user.id)
-        answer.extra = True
-        self.answer_model.objects(pk=answer.id).update_one(set__extra=True)
-        return False
+        closing = self._is_ready_for_autoclose(task, answer)
+        after = AbstractTask._get_collection().find_one_and_update(
+            {'_id': task.id},
+            leases.answer(user.id, self.redundancy, self.clock(), closing=closing),
+            return_document=ReturnDocument.AFTER,
+        )
+        if after['usersCount'] == task.users_count:
+            answer.extra = True
+            self.answer_model.objects(pk=answer.id).update_one(set__extra=True)
+        return after['closed'] and not task.closed
 
     def _is_ready_for_autoclose(self, task: AbstractTask, answer: AbstractAnswer) -> bool:
         """Whether this answer settles the task before it has ``redundancy`` answers; plugins override it."""
         return False
 
-    @staticmethod
-    def _count_in_batch(batch_id: str) -> None:
-        if Batch.task_done_in(batch_id).closed:
-            batch = Batch.objects(pk=batch_id).first()
-            after_commit(lambda: signals.send(signals.on_batch_done, batch))
+    def withdraw_answer(self, user: User, task_id: str) -> None:
+        """Let a user take an answer back, as long as ``withdraw_within`` allows; to edit it, he answers again.
+
+        :raises TaskNotFoundError: the user has no answer to this task.
+        :raises AnswerWithdrawalError: it is too late.
+        """
+        answer = self.answer_model.objects(task=task_id, created_by=user.id, task_type=self.type_name).first()
+        if answer is None:
+            raise TaskNotFoundError(f'You have given no answer to task {task_id}.')
+        now = self.clock()
+        if now - aware(answer.created_at) > self.withdraw_within:
+            minutes = int(self.withdraw_within.total_seconds() // 60)
+            raise AnswerWithdrawalError(f'Task {task_id}: an answer can be taken back for {minutes} minutes only.')
+        counting.withdraw(answer.id, self.redundancy, by=user, reason='', now=now)
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -400,6 +506,13 @@ class AbstractTaskType:
         """The first ``limit`` users as ``{'rank', 'user', 'freq'}``, with dense ranks."""
         return self._leaderboard_manager.get_leaderboard(limit)
 
+    def stats_of(self, user_id: ObjectId) -> dict[str, int]:
+        """``{'total', 'position'}``: number of answers of a user, and his dense rank by it."""
+        return self._stats(Progress.raw(self.type_name, user_id).get('total', 0))
+
+    def _stats(self, total: int) -> dict[str, int]:
+        return {'total': total, 'position': Standing.position(self.type_name, total, self.clock())}
+
     # --- helpers ------------------------------------------------------------------------------------------------------
 
     def _tasks(self) -> Any:
@@ -408,8 +521,11 @@ class AbstractTaskType:
     def _task(self, task_id: str) -> AbstractTask:
         task = self._tasks().filter(pk=task_id).first()
         if task is None:
-            raise TaskNotFoundError(f'There is no task {task_id} of type {self.type_name}.')
+            raise TaskNotFoundError(self._no_such_task(task_id))
         return task
+
+    def _no_such_task(self, task_id: str) -> str:
+        return f'There is no task {task_id} of type {self.type_name}.'
 
 
 def _checked(record: Any, number: int) -> dict[str, Any]:
@@ -422,6 +538,10 @@ def _checked(record: Any, number: int) -> dict[str, Any]:
     except MalformedResultError as error:
         raise TaskImportError(str(error), number) from error
     return record
+
+
+def _overrides(task_type: AbstractTaskType, method: str) -> bool:
+    return getattr(type(task_type), method) is not getattr(AbstractTaskType, method)
 
 
 def task_id(record: dict[str, Any]) -> str:

@@ -11,15 +11,18 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     DictField,
-    FloatField,
     IntField,
     ListField,
+    LongField,
+    ObjectIdField,
     ReferenceField,
     StringField,
 )
 
 from vulyk.models.fields import VerbatimField
 from vulyk.models.user import User
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BatchUpdateResult(NamedTuple):
@@ -32,7 +35,9 @@ class BatchUpdateResult(NamedTuple):
 class Batch(Document):
     """A number of tasks that were loaded together and are finished together.
 
-    ``tasks_processed`` counts closed tasks; the batch is closed when it reaches ``tasks_count``.
+    ``tasks_processed`` counts closed tasks; the batch is closed when it reaches ``tasks_count``. ``redundancy`` is the
+    number of answers its tasks need, as it was when they were loaded. A ``paused`` batch hands out no tasks.
+    ``signal_due`` is set from the moment it closes until every receiver of ``on_batch_done`` has been told.
     """
 
     id = StringField(max_length=50, primary_key=True)
@@ -42,6 +47,10 @@ class Batch(Document):
     closed = BooleanField(default=False, required=True)
     batch_meta = DictField(db_field='batchMeta')
     priority = IntField(default=0)
+    redundancy = IntField()
+    paused = BooleanField(default=False)
+    signal_due = DateTimeField(db_field='signalDue')
+    signal_tries = IntField(db_field='signalTries')
     created_at = DateTimeField(default=lambda: datetime.now(UTC), db_field='createdAt')
 
     meta = {
@@ -49,7 +58,10 @@ class Batch(Document):
         'allow_inheritance': True,
         'auto_create_index': False,
         'index_cls': False,
-        'indexes': [{'fields': ['task_type', 'closed'], 'cls': False}],
+        'indexes': [
+            {'fields': ['task_type', 'closed'], 'cls': False},
+            {'fields': ['signal_due'], 'cls': False, 'partialFilterExpression': {'signalDue': {'$gt': EPOCH}}},
+        ],
     }
 
     def __str__(self) -> str:
@@ -61,19 +73,38 @@ class Batch(Document):
 
         :returns: ``success``: there is such a batch; ``closed``: this call closed it.
         """
-        batch = cls.objects(pk=batch_id).modify(inc__tasks_processed=1, new=True)
-        if batch is None:
+        return cls.count_closed(batch_id, 1)
+
+    @classmethod
+    def count_closed(cls, batch_id: str, number: int, *, signal_due: datetime | None = None) -> BatchUpdateResult:
+        """Add to the number of finished tasks (negative when tasks have been reopened), and close or reopen the batch.
+
+        :param signal_due: when to tell the receivers of ``on_batch_done`` at the latest, if this closes the batch.
+        :returns: ``success``: there is such a batch; ``closed``: this call closed it.
+        """
+        complete = {'$gte': ['$tasksProcessed', '$tasksCount']}
+        newly = {'$and': [complete, {'$ne': ['$closed', True]}]}
+        before = cls._get_collection().find_one_and_update(
+            {'_id': batch_id},
+            [
+                {'$set': {'tasksProcessed': {'$add': [{'$ifNull': ['$tasksProcessed', 0]}, number]}}},
+                {'$set': {'closed': complete, 'signalDue': {'$cond': [newly, signal_due, '$signalDue']}}},
+            ],
+        )
+        if before is None:
             return BatchUpdateResult(success=False, closed=False)
-        complete = batch.tasks_processed >= batch.tasks_count
-        closed = complete and cls.objects(pk=batch_id, closed__ne=True).update_one(set__closed=True) == 1
-        return BatchUpdateResult(success=True, closed=closed)
+        complete_now = before.get('tasksProcessed', 0) + number >= before['tasksCount']
+        return BatchUpdateResult(success=True, closed=complete_now and before.get('closed') is not True)
 
 
 class AbstractTask(Document):
     """One thing to do. Subclass it in a plugin; ``task_data`` comes back exactly as it was loaded.
 
-    ``users_count`` is the number of answers that count; ``users_processed`` everybody who answered; ``order`` a random
-    number in [0, 1) that fixes in which order the tasks of a batch are handed out; ``media`` maps the paths named in
+    ``users_count`` is the number of answers that count, ``need`` the number that closes the task, ``users_processed``
+    everybody who answered. ``leases`` (``{user, until}``) are the places taken by people who have the task in hand.
+    ``load`` and ``order`` say when it is handed out, ``lane`` where: ``fresh`` until it was full for the first time,
+    ``returned`` (since ``returned``) when a place has become free again, None while it is full or closed. ``expiry`` is
+    when the first lease ends. :mod:`vulyk.ext.leases` keeps them consistent. ``media`` maps the paths named in
     ``task_data`` to files in media storage (SHA-256, hexadecimal).
     """
 
@@ -85,8 +116,16 @@ class AbstractTask(Document):
     users_skipped = ListField(ReferenceField(User), db_field='usersSkipped')
     closed = BooleanField(default=False)
     task_data = VerbatimField(required=True)
-    order = FloatField(default=0.0, db_field='ord')
     media = DictField(StringField())
+    load = ObjectIdField()
+    order = LongField(db_field='ord')
+    priority = IntField()
+    need = IntField()
+    leases = ListField(DictField())
+    lane = StringField()
+    returned = DateTimeField()
+    expiry = DateTimeField()
+    closed_early = BooleanField(db_field='closedEarly')
 
     meta = {
         'collection': 'tasks',
@@ -94,8 +133,17 @@ class AbstractTask(Document):
         'auto_create_index': False,
         'index_cls': False,
         'indexes': [
-            {'fields': ['task_type', 'closed', 'batch', 'order'], 'cls': False},
+            {'fields': ['task_type', 'closed'], 'cls': False},
             {'fields': ['batch', 'closed'], 'cls': False},
+            # The four ways to the next task; they shrink as tasks fill up and close.
+            {'fields': ['load', 'order'], 'cls': False, 'partialFilterExpression': {'lane': 'fresh'}},
+            {'fields': ['task_type', 'returned'], 'cls': False, 'partialFilterExpression': {'lane': 'returned'}},
+            {
+                'fields': ['users_skipped', 'task_type', 'id'],
+                'cls': False,
+                'partialFilterExpression': {'lane': {'$gt': ''}},
+            },
+            {'fields': ['expiry'], 'cls': False, 'partialFilterExpression': {'expiry': {'$gt': EPOCH}}},
         ],
     }
 
@@ -116,6 +164,7 @@ class AbstractAnswer(Document):
     """What one user said about one task; at most one per user and task. Subclass it in a plugin.
 
     ``extra`` marks an answer that came when the task had enough already: stored and exported, but not counted.
+    ``signal_due`` is set until every receiver of ``on_task_done`` has been told.
     """
 
     task = ReferenceField(AbstractTask, reverse_delete_rule=CASCADE, required=True)
@@ -124,6 +173,8 @@ class AbstractAnswer(Document):
     task_type = StringField(max_length=50, required=True, db_field='taskType')
     result = VerbatimField()
     extra = BooleanField()
+    signal_due = DateTimeField(db_field='signalDue')
+    signal_tries = IntField(db_field='signalTries')
 
     meta = {
         'collection': 'reports',
@@ -135,6 +186,7 @@ class AbstractAnswer(Document):
             {'fields': ['task'], 'cls': False},
             {'fields': ['task_type', 'created_by'], 'cls': False},
             {'fields': ['created_at'], 'cls': False},
+            {'fields': ['signal_due'], 'cls': False, 'partialFilterExpression': {'signalDue': {'$gt': EPOCH}}},
         ],
     }
 
@@ -155,3 +207,49 @@ class AbstractAnswer(Document):
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """``{'task', 'answer', 'user'}``: one entry of an export line."""
         return {'task': self.task.as_dict(), 'answer': self.result, 'user': self.created_by.as_dict()}
+
+
+class WithdrawnAnswer(Document):
+    """An answer that was taken back, as it was stored, with who did it, when and why."""
+
+    answer = DictField(required=True)
+    withdrawn_by = ReferenceField(User, db_field='withdrawnBy')
+    withdrawn_at = DateTimeField(required=True, db_field='withdrawnAt')
+    reason = StringField(max_length=1000, default='')
+    signal_due = DateTimeField(db_field='signalDue')
+    signal_tries = IntField(db_field='signalTries')
+
+    meta = {
+        'collection': 'withdrawn_reports',
+        'auto_create_index': False,
+        'indexes': [
+            'answer.createdBy',
+            'answer.task',
+            {'fields': ['signal_due'], 'partialFilterExpression': {'signalDue': {'$gt': EPOCH}}},
+        ],
+    }
+
+
+class Load(Document):
+    """Tasks that came into the platform together; ``order`` of its tasks is unique inside it.
+
+    Its tasks are handed out while their batch exists and is open; without a batch always.
+    """
+
+    task_type = StringField(required=True, db_field='taskType')
+    batch = StringField()
+    created_at = DateTimeField(required=True, default=lambda: datetime.now(UTC), db_field='createdAt')
+
+    meta = {'collection': 'loads', 'auto_create_index': False, 'indexes': ['task_type', 'batch']}
+
+
+class Closing(Document):
+    """A closed task that is not yet counted in its batch.
+
+    Counting it in the transaction of the answer would make every volunteer of a batch wait for the same document.
+    """
+
+    id = StringField(primary_key=True)
+    batch = StringField(required=True)
+
+    meta = {'collection': 'closings', 'auto_create_index': False, 'indexes': ['batch']}

@@ -10,6 +10,8 @@ from flask_login import AnonymousUserMixin, UserMixin
 from flask_mongoengine.documents import Document
 from mongoengine import PULL, BooleanField, DateTimeField, IntField, ListField, ReferenceField, StringField, signals
 
+from vulyk.models.recent import Recent
+
 # OWASP's parameters: the library's defaults take half a second on a small server.
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
@@ -86,23 +88,20 @@ class User(Document, UserMixin):
         """
         if not task_type:
             raise ValueError('Task type should be specified')
-        group_ids = [
-            getattr(group, 'id', group) for group in self.groups
-        ]  # a deleted group is left as a bare reference
-        return self.is_admin() or Group.objects(pk__in=group_ids, allowed_types=task_type).first() is not None
+        if self.is_admin():
+            return True
+        # Not self.groups, which would fetch every group; a deleted one is left as a bare reference.
+        mine = {getattr(group, 'id', group) for group in self._data['groups']}
+        return any(mine & _groups_allowing.get(task_type, fresh=fresh) for fresh in (False, True))
 
     def get_stats(self, task_type: Any) -> dict[str, int]:
         """Own number of answers and dense rank in a task type.
 
         :param task_type: the :class:`~vulyk.models.task_types.AbstractTaskType`.
         :returns: ``{'total': n, 'position': p}``; without any answer of anybody ``0, 0``; a user without answers shares
-            the last place.
+            the last place. The places of others may be some seconds old.
         """
-        freqs = dict(task_type.get_leaders())
-        total = freqs.get(self.id, 0)
-        higher = {freq for freq in freqs.values() if freq > total}
-        distinct = len(set(freqs.values()))
-        return {'total': total, 'position': min(len(higher) + 1, distinct)}
+        return task_type.stats_of(self.id)
 
     def as_dict(self) -> dict[str, str]:
         """What others may know of this member; the key ``email`` stays for old scripts and is empty."""
@@ -128,7 +127,15 @@ class User(Document, UserMixin):
             return False
 
 
+def _read_groups_allowing(task_type: str) -> set[str]:
+    return {group['_id'] for group in Group._get_collection().find({'allowed_types': task_type}, {'_id': 1})}
+
+
+# Ids of the groups that allow a task type; one that no longer does is noticed a second later.
+_groups_allowing = Recent(_read_groups_allowing, seconds=1)
+
 signals.pre_save.connect(User.pre_save, sender=User)
+signals.post_save.connect(lambda *_, **__: _groups_allowing.forget(), sender=Group, weak=False)
 
 
 class Anonymous(AnonymousUserMixin):

@@ -1,0 +1,122 @@
+"""Updates of a task that keep its places right: every one ends in the same two stages.
+
+Invariant: ``lane`` is set if and only if the task is open and ``usersCount`` + live leases < ``need``.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+Stage = dict[str, Any]
+
+FRESH, RETURNED = 'fresh', 'returned'
+HAS_PLACE = {'$gt': ''}  # condition on lane; the same words as in the partial index
+
+_LEASES = {'$ifNull': ['$leases', []]}
+_COUNT = {'$ifNull': ['$usersCount', 0]}
+_PROCESSED = {'$ifNull': ['$usersProcessed', []]}
+_SKIPPED = {'$ifNull': ['$usersSkipped', []]}
+
+
+def new(need: int) -> dict[str, Any]:
+    """The fields of a new task nobody has seen."""
+    return {'need': need, 'leases': [], 'lane': FRESH, 'returned': None, 'expiry': None}
+
+
+def claim(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
+    """Give the user a place until then; filter on :data:`HAS_PLACE`, or there may be none."""
+    return [
+        {'$set': {'leases': {'$concatArrays': [_others(user_id), [{'user': user_id, 'until': until}]]}}},
+        *settle(now),
+    ]
+
+
+def release(user_id: ObjectId, now: datetime) -> list[Stage]:
+    """Take the user's place back."""
+    return [{'$set': {'leases': _others(user_id)}}, *settle(now)]
+
+
+def renew(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
+    """Let the user keep the place longer, if it has not expired."""
+    longer = {
+        '$cond': [{'$eq': ['$$this.user', user_id]}, {'user': '$$this.user', 'until': until}, '$$this'],
+    }
+    return [
+        {'$set': {'leases': _live(now)}},
+        {'$set': {'leases': {'$map': {'input': '$leases', 'in': longer}}}},
+        *settle(now),
+    ]
+
+
+def skip(user_id: ObjectId, now: datetime) -> list[Stage]:
+    """Note that the user does not want this task, and take the place back."""
+    return [{'$set': {'leases': _others(user_id), 'usersSkipped': _with(_SKIPPED, user_id)}}, *settle(now)]
+
+
+def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> list[Stage]:
+    """Take an answer: it counts if the task is open; the answer that fills the task closes it.
+
+    Somebody without a live lease may answer too. If that leaves more leases than places, the one that ends last goes:
+    its holder's answer will be an extra.
+
+    :param need: for tasks that do not say it themselves.
+    :param closing: close the task now, whatever its number of answers.
+    """
+    is_open = {'$and': [{'$ne': ['$closed', True]}, {'$lt': [_COUNT, '$need']}]}
+    full = {'$gte': ['$usersCount', '$need']}
+    overbooked = {'$gt': [{'$add': ['$usersCount', {'$size': '$leases'}]}, '$need']}
+    not_last = {'$ne': ['$$this.until', {'$max': '$leases.until'}]}
+    return [
+        {'$set': {'need': {'$ifNull': ['$need', need]}, 'leases': _live(now)}},
+        {
+            '$set': {
+                'usersCount': {'$add': [_COUNT, {'$cond': [is_open, 1, 0]}]},
+                'usersProcessed': _with(_PROCESSED, user_id),
+                'usersSkipped': _without(_SKIPPED, user_id),
+                'leases': _others(user_id),
+            }
+        },
+        {
+            '$set': {
+                'closed': {'$or': [{'$eq': ['$closed', True]}, full, closing]},
+                'closedEarly': {'$and': [closing, {'$not': [full]}]},
+                'leases': {'$cond': [overbooked, {'$filter': {'input': '$leases', 'cond': not_last}}, '$leases']},
+            }
+        },
+        *settle(now),
+    ]
+
+
+def settle(now: datetime) -> list[Stage]:
+    """The end of every update: drop expired leases, then say in which lane the task is."""
+    places = {'$subtract': [{'$ifNull': ['$need', 1]}, {'$add': [_COUNT, {'$size': '$leases'}]}]}
+    unavailable = {'$or': [{'$eq': ['$closed', True]}, {'$lte': [places, 0]}]}
+    is_fresh = {'$eq': ['$lane', FRESH]}
+    since = {'$cond': [{'$eq': ['$lane', RETURNED]}, '$returned', now]}
+    return [
+        {'$set': {'leases': _live(now)}},
+        {
+            '$set': {
+                'lane': {'$cond': [unavailable, None, {'$cond': [is_fresh, FRESH, RETURNED]}]},
+                'returned': {'$cond': [{'$or': [unavailable, is_fresh]}, None, since]},
+                'expiry': {'$min': '$leases.until'},
+            }
+        },
+    ]
+
+
+def _live(now: datetime) -> Stage:
+    return {'$filter': {'input': _LEASES, 'cond': {'$gt': ['$$this.until', now]}}}
+
+
+def _others(user_id: ObjectId) -> Stage:
+    return {'$filter': {'input': _LEASES, 'cond': {'$ne': ['$$this.user', user_id]}}}
+
+
+def _with(array: Any, item: ObjectId) -> Stage:
+    return {'$cond': [{'$in': [item, array]}, array, {'$concatArrays': [array, [item]]}]}
+
+
+def _without(array: Any, item: ObjectId) -> Stage:
+    return {'$filter': {'input': array, 'cond': {'$ne': ['$$this', item]}}}

@@ -1,0 +1,114 @@
+"""How far each person is in each task type, and the totals of everybody."""
+
+from bisect import bisect_right
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from flask_mongoengine.documents import Document
+from mongoengine import DateTimeField, DictField, ListField, LongField, ObjectIdField, StringField
+
+STANDING_SECONDS = 10
+FEW_TOTALS = 20  # so many are as cheap to look up as the document that remembers them
+
+
+class Progress(Document):
+    """One user in one task type.
+
+    ``total`` is the number of answers. ``lease`` is the task in hand, ``ahead`` tasks fetched in advance. ``positions``
+    tells for each load up to which ``order`` its fresh tasks have been seen (None: all of them), ``returned_until`` up to
+    when returned tasks have been seen, ``skipped_until`` the last skipped task that was offered again.
+    """
+
+    id = StringField(primary_key=True)
+    task_type = StringField(required=True, db_field='taskType')
+    user = ObjectIdField(required=True)
+    total = LongField(default=0)
+    lease = StringField()
+    ahead = ListField(StringField())
+    positions = DictField()
+    returned_until = DateTimeField(db_field='returnedUntil')
+    skipped_until = StringField(db_field='skippedUntil')
+
+    meta = {
+        'collection': 'progress',
+        'auto_create_index': False,
+        'strict': False,
+        'indexes': [('task_type', '-total', 'user'), 'user'],
+    }
+
+    @staticmethod
+    def key(task_type: str, user_id: ObjectId) -> str:
+        """The ``_id`` of the document of this user and type."""
+        return f'{task_type}:{user_id}'
+
+    @classmethod
+    def raw(cls, task_type: str, user_id: ObjectId) -> dict[str, Any]:
+        """The stored document; an empty one if there is none yet."""
+        return cls._get_collection().find_one({'_id': cls.key(task_type, user_id)}) or {}
+
+    @classmethod
+    def count_answer(cls, task_type: str, user_id: ObjectId, task_id: str, number: int = 1) -> None:
+        """Add to the number of answers and let go of the task."""
+        key = cls.key(task_type, user_id)
+        cls._get_collection().update_one(
+            {'_id': key},
+            [
+                {
+                    '$set': {
+                        'taskType': task_type,
+                        'user': user_id,
+                        'total': {'$add': [{'$ifNull': ['$total', 0]}, number]},
+                        'lease': {'$cond': [{'$eq': ['$lease', task_id]}, None, '$lease']},
+                        'ahead': {'$setDifference': [{'$ifNull': ['$ahead', []]}, [task_id]]},
+                    }
+                }
+            ],
+            upsert=True,
+        )
+
+    @classmethod
+    def let_go(cls, task_type: str, user_id: ObjectId, task_id: str) -> None:
+        """The user no longer has this task in hand."""
+        cls.count_answer(task_type, user_id, task_id, 0)
+
+
+class Standing(Document):
+    """The distinct totals of a task type with many of them, ascending; used for ``STANDING_SECONDS``."""
+
+    id = StringField(primary_key=True)
+    totals = ListField(LongField())
+    built_at = DateTimeField(db_field='builtAt')
+
+    meta = {'collection': 'standings', 'auto_create_index': False}
+
+    @classmethod
+    def position(cls, task_type: str, total: int, now: datetime) -> int:
+        """Dense rank of somebody with ``total`` answers; 0 while nobody has answered. Without answers: the last place."""
+        totals = cls._totals(task_type, now)
+        distinct = len(totals) + (total > 0 and total not in totals)
+        higher = len(totals) - bisect_right(totals, total)
+        return min(higher + 1, distinct)
+
+    @classmethod
+    def _totals(cls, task_type: str, now: datetime) -> list[int]:
+        if not _has_many_totals.get(task_type):
+            totals = _distinct_totals(task_type)
+            _has_many_totals[task_type] = len(totals) > FEW_TOTALS
+            return totals
+        document = cls._get_collection().find_one({'_id': task_type})
+        if document is not None and document['builtAt'] > now - timedelta(seconds=STANDING_SECONDS):
+            return document['totals']
+        totals = _distinct_totals(task_type)
+        cls._get_collection().update_one({'_id': task_type}, {'$set': {'totals': totals, 'builtAt': now}}, upsert=True)
+        return totals
+
+
+# Task types with more than FEW_TOTALS distinct totals, as this process has seen it; only a hint about costs.
+_has_many_totals: dict[str, bool] = {}
+
+
+def _distinct_totals(task_type: str) -> list[int]:
+    """A distinct scan of an index: its cost grows with the number of distinct totals, not of people or answers."""
+    totals = Progress._get_collection().distinct('total', {'taskType': task_type})
+    return sorted(total for total in totals if total and total > 0)
