@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -16,6 +17,7 @@ from flask import current_app
 
 from vulyk.cli.batches import add_batch, default_batch_id, parse_meta, validate_batch
 from vulyk.cli.context import TASK_TYPE, with_database
+from vulyk.ext import consistency
 from vulyk.models.exc import MalformedResultError, TaskImportError
 from vulyk.models.fields import parse_json_object
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType, ImportResult
@@ -225,3 +227,26 @@ def _explain_empty_export(task_type: AbstractTaskType, batch_id: str) -> None:
     click.echo(
         f'No task is closed yet. {answered.count()} open tasks have answers; --export-all exports them too.', err=True
     )
+
+
+@db_group.command('check')
+@with_database
+def check_command() -> None:
+    """Compare every counter with its documents; exit code 1 if something is wrong. Volunteers may go on working."""
+    number = 0
+    for number, problem in enumerate(consistency.check(), 1):
+        click.echo(f'{problem.kind} {problem.id}: {problem.text}')
+    if number:
+        raise click.ClickException(f'{number} problems; "db repair" mends what can be derived from the documents.')
+    click.echo('Everything agrees.')
+
+
+@db_group.command('repair')
+@with_database
+def repair_command() -> None:
+    """Complete what was left unfinished, mend counters, and say what was done."""
+    redundancies = {name: task_type.redundancy for name, task_type in current_app.task_types.items()}
+    number = 0
+    for number, text in enumerate(consistency.repair(redundancies, datetime.now(UTC)), 1):
+        click.echo(text)
+    click.echo(f'{number} repairs' if number else 'Nothing to repair.')

@@ -19,7 +19,7 @@ from vulyk.ext import leases
 from vulyk.models.exc import InitializationError
 from vulyk.models.progress import Progress
 from vulyk.models.recent import Recent
-from vulyk.models.tasks import EPOCH, AbstractTask, Batch, Load
+from vulyk.models.tasks import EPOCH, AbstractTask, Batch, Load, loose_load
 
 if TYPE_CHECKING:
     from vulyk.models.task_types import AbstractTaskType
@@ -118,7 +118,10 @@ def _read_open_loads(task_type: str) -> list[OpenLoad]:
     loads: dict[str | None, list[OpenLoad]] = {}
     for load in Load._get_collection().find({'taskType': task_type}, sort=[('_id', 1)]):
         loads.setdefault(load.get('batch'), []).append(OpenLoad(load['_id'], load.get('batch')))
-    return [load for batch in (*open_batches(task_type), None) for load in loads.get(batch, [])]
+    found: list[OpenLoad] = []
+    for batch in (*open_batches(task_type), None):
+        found += [*loads.get(batch, []), OpenLoad(loose_load(task_type, batch), batch)]
+    return found
 
 
 def _read_has_returned(task_type: str) -> bool:
@@ -313,7 +316,7 @@ class Assigner:
         where.setdefault('lane', leases.HAS_PLACE)
         return self.tasks.find_one_and_update(
             {**where, 'leases.user': {'$ne': self.user_id}},
-            leases.claim(self.user_id, self.until, self.now),
+            leases.claim(self.user_id, self.until, self.task_type.redundancy, self.now),
             sort=list(sort),
             return_document=ReturnDocument.AFTER,
         )

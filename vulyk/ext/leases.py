@@ -24,10 +24,18 @@ def new(need: int) -> dict[str, Any]:
     return {'need': need, 'leases': [], 'lane': FRESH, 'returned': None, 'expiry': None}
 
 
-def claim(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
-    """Give the user a place until then; filter on :data:`HAS_PLACE`, or there may be none."""
+def claim(user_id: ObjectId, until: datetime, need: int, now: datetime) -> list[Stage]:
+    """Give the user a place until then; filter on :data:`HAS_PLACE`, or there may be none.
+
+    :param need: for tasks that do not say it themselves.
+    """
     return [
-        {'$set': {'leases': {'$concatArrays': [_others(user_id), [{'user': user_id, 'until': until}]]}}},
+        {
+            '$set': {
+                'need': {'$ifNull': ['$need', need]},
+                'leases': {'$concatArrays': [_others(user_id), [{'user': user_id, 'until': until}]]},
+            }
+        },
         *settle(now),
     ]
 

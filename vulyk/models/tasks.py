@@ -1,5 +1,7 @@
 """Tasks, answers and batches."""
 
+import hashlib
+import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -150,6 +152,14 @@ class AbstractTask(Document):
     def __str__(self) -> str:
         return str(self.id)
 
+    def clean(self) -> None:
+        """Give a task that a plugin or a script saves by itself a place in the order of tasks."""
+        if self.load is None:
+            batch = self._data.get('batch')
+            self.load = loose_load(self.task_type, getattr(batch, 'id', batch))
+            self.order = secrets.randbits(62)
+            self.lane = None if self.closed else 'fresh'
+
     @classmethod
     def ids_in_batch(cls, batch: Batch) -> list[str]:
         """The ids of all tasks of a batch, as the database returns them."""
@@ -230,6 +240,12 @@ class WithdrawnAnswer(Document):
     }
 
 
+def loose_load(task_type: str, batch: str | None) -> ObjectId:
+    """The load of tasks that did not come as a load; it is the same for all such tasks of a type and batch."""
+    digest = hashlib.sha256(f'{task_type}\n{batch}'.encode()).digest()
+    return ObjectId(digest[:12])
+
+
 class Load(Document):
     """Tasks that came into the platform together; ``order`` of its tasks is unique inside it.
 
@@ -238,7 +254,7 @@ class Load(Document):
 
     task_type = StringField(required=True, db_field='taskType')
     batch = StringField()
-    created_at = DateTimeField(required=True, default=lambda: datetime.now(UTC), db_field='createdAt')
+    created_at = DateTimeField(default=lambda: datetime.now(UTC), db_field='createdAt')
 
     meta = {'collection': 'loads', 'auto_create_index': False, 'indexes': ['task_type', 'batch']}
 

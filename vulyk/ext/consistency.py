@@ -1,0 +1,196 @@
+"""Does every counter equal its documents? Read from the raw collections, without the code that writes them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from vulyk.ext import counting, leases
+from vulyk.ext.assignment import STRATEGIES, open_loads, reap, task_order
+from vulyk.models.progress import Progress
+from vulyk.models.stats import WorkSession
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, loose_load
+from vulyk.models.transaction import in_transaction
+from vulyk.models.user import User
+from vulyk.utils import chunked
+
+CHUNK = 1000
+
+
+class Problem(NamedTuple):
+    """Something that is not as it should be: what kind of document, which one, and what is wrong with it."""
+
+    kind: str
+    id: Any
+    text: str
+
+
+def check() -> Iterator[Problem]:
+    """Everything that is wrong; nothing if all is well. Volunteers may go on working: each step reads one snapshot."""
+    yield from _in_chunks(AbstractTask, {}, _check_tasks)
+    yield from _in_chunks(AbstractAnswer, {}, _check_answers)
+    yield from _in_chunks(Batch, {}, _check_batches)
+    yield from _in_chunks(User, {}, _check_users)
+    yield from _check_sessions()
+
+
+def repair(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
+    """Complete what was left unfinished and mend what :func:`check` finds; tells each thing it does.
+
+    :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
+    """
+    yield from _adopt_tasks(redundancies, now)
+    freed = reap(now)
+    if freed:
+        yield f'{freed} tasks had places whose time was over; they are free again.'
+    for batch_id in Closing._get_collection().distinct('batch'):
+        counting.fold_closings(batch_id, now)
+        yield f'batch {batch_id}: closed tasks that were not counted yet are counted.'
+    for problem in list(check()):
+        yield f'{problem.kind} {problem.id}: {problem.text}; {_mend(problem, redundancies, now)}.'
+
+
+def _mend(problem: Problem, redundancies: dict[str, int], now: datetime) -> str:
+    if problem.kind == 'task':
+        task = AbstractTask._get_collection().find_one({'_id': problem.id}, {'taskType': 1, 'batch': 1})
+        counting.recount_task(problem.id, redundancies.get(task['taskType'], 1), now)
+        if task.get('batch'):
+            counting.fold_closings(task['batch'], now)
+    elif problem.kind == 'batch':
+        counting.recount_batch(problem.id)
+    elif problem.kind == 'user':
+        counting.recount_user(problem.id)
+    else:
+        return 'left alone, because only you can tell what is right'
+    return 'derived from the documents again'
+
+
+def _in_chunks(model: Any, where: dict[str, Any], look: Callable[[list[dict]], list[Problem]]) -> Iterator[Problem]:
+    ids = (document['_id'] for document in model._get_collection().find(where, {'_id': 1}))
+    for chunk in chunked(ids, CHUNK):
+
+        def step(chunk: tuple[Any, ...] = chunk) -> list[Problem]:
+            return look(list(model._get_collection().find({'_id': {'$in': list(chunk)}})))
+
+        yield from in_transaction(step)
+
+
+def _check_tasks(tasks: list[dict]) -> list[Problem]:
+    given = defaultdict(list)
+    where = {'task': {'$in': [task['_id'] for task in tasks]}}
+    for answer in AbstractAnswer._get_collection().find(where, {'task': 1, 'createdBy': 1, 'extra': 1}):
+        given[answer['task']].append(answer)
+    return [Problem('task', task['_id'], text) for task in tasks for text in _task_problems(task, given[task['_id']])]
+
+
+def _task_problems(task: dict[str, Any], given: list[dict]) -> Iterator[str]:
+    people = [answer['createdBy'] for answer in given]
+    counted = sum(not answer.get('extra') for answer in given)
+    count, need = task.get('usersCount', 0), task.get('need')
+    held = task.get('leases') or []
+    if len(set(people)) != len(people):
+        yield 'somebody has answered it twice'
+    if count != counted:
+        yield f'usersCount is {count}, but {counted} answers count'
+    if sorted(task.get('usersProcessed') or []) != sorted(people):
+        yield 'usersProcessed are not the people who answered'
+    if need is None:
+        return
+    if count > need:
+        yield f'{count} answers count, but it needs {need}'
+    if bool(task.get('closed')) != (count >= need or bool(task.get('closedEarly'))):
+        yield f'closed is {task.get("closed")} with {count} of {need} answers'
+    if not task.get('closed') and count + len(held) > need:
+        yield f'{count} answers and {len(held)} leases are more than the {need} it needs'
+    if bool(task.get('lane')) != (not task.get('closed') and count + len(held) < need):
+        yield f'lane is {task.get("lane")} with {count} answers and {len(held)} leases of {need}'
+
+
+def _check_answers(answers: list[dict]) -> list[Problem]:
+    tasks = {task_id for answer in answers if (task_id := answer.get('task'))}
+    known = set(AbstractTask._get_collection().distinct('_id', {'_id': {'$in': list(tasks)}}))
+    found = [
+        Problem('answer', a['_id'], f'its task {a.get("task")} is gone') for a in answers if a.get('task') not in known
+    ]
+    ended = WorkSession._get_collection().distinct('answer', {'task': {'$in': list(tasks)}})
+    without = {answer['_id'] for answer in answers} - set(ended)
+    return found + [Problem('answer', answer_id, 'it has no work session') for answer_id in sorted(without)]
+
+
+def _check_batches(batches: list[dict]) -> list[Problem]:
+    return [Problem('batch', batch['_id'], text) for batch in batches for text in _batch_problems(batch)]
+
+
+def _batch_problems(batch: dict[str, Any]) -> Iterator[str]:
+    tasks = AbstractTask._get_collection()
+    total = tasks.count_documents({'batch': batch['_id']})
+    closed = tasks.count_documents({'batch': batch['_id'], 'closed': True})
+    pending = Closing._get_collection().count_documents({'batch': batch['_id']})
+    count, processed = batch.get('tasksCount', 0), batch.get('tasksProcessed', 0)
+    if count != total:
+        yield f'tasksCount is {count}, but it has {total} tasks'
+    if processed + pending != closed:
+        yield f'tasksProcessed is {processed} (and {pending} to come), but {closed} tasks are closed'
+    if bool(batch.get('closed')) != (processed >= count > 0):
+        yield f'closed is {batch.get("closed")} with {processed} of {count} tasks'
+
+
+def _check_users(users: list[dict]) -> list[Problem]:
+    ids = [user['_id'] for user in users]
+    by_type: dict[tuple[Any, str], int] = {
+        (row['_id']['user'], row['_id']['type']): row['number']
+        for row in AbstractAnswer._get_collection().aggregate(
+            [
+                {'$match': {'createdBy': {'$in': ids}}},
+                {'$group': {'_id': {'user': '$createdBy', 'type': '$taskType'}, 'number': {'$sum': 1}}},
+            ]
+        )
+    }
+    totals: Counter[Any] = Counter()
+    for (user_id, _), number in by_type.items():
+        totals[user_id] += number
+    progress = {
+        (row['user'], row['taskType']): row.get('total', 0)
+        for row in Progress._get_collection().find({'user': {'$in': ids}}, {'user': 1, 'taskType': 1, 'total': 1})
+    }
+    found = [
+        Problem(
+            'user', user['_id'], f'processed is {user.get("processed", 0)}, but there are {totals[user["_id"]]} answers'
+        )
+        for user in users
+        if user.get('processed', 0) != totals[user['_id']]
+    ]
+    for user_id, task_type in sorted(by_type.keys() | progress.keys(), key=str):
+        counted, answers = progress.get((user_id, task_type), 0), by_type.get((user_id, task_type), 0)
+        if counted != answers:
+            found.append(
+                Problem('user', user_id, f'progress in {task_type} is {counted}, but there are {answers} answers')
+            )
+    return found
+
+
+def _check_sessions() -> Iterator[Problem]:
+    same = {'$group': {'_id': {'user': '$user', 'task': '$task'}, 'number': {'$sum': 1}}}
+    for row in WorkSession._get_collection().aggregate([same, {'$match': {'number': {'$gt': 1}}}], allowDiskUse=True):
+        yield Problem('session', row['_id'], f'there are {row["number"]} work sessions of this user and task')
+
+
+def _adopt_tasks(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
+    """Give tasks of an older version, or of a plugin's own import, a place in the order in which tasks are handed out."""
+    tasks = AbstractTask._get_collection()
+    adopted = 0
+    for task in tasks.find({'load': None}, {'taskType': 1, 'batch': 1, 'need': 1}):
+        need = task.get('need') or redundancies.get(task['taskType'], 1)
+        load = loose_load(task['taskType'], task.get('batch'))
+        place = {
+            'load': load,
+            'ord': task_order(STRATEGIES['random'], 0),
+            'need': need,
+            'lane': leases.FRESH,
+            'leases': [],
+        }
+        tasks.update_one({'_id': task['_id'], 'load': None}, [{'$set': place}, *leases.settle(now)])
+        adopted += 1
+    if adopted:
+        open_loads.forget()
+        yield f'{adopted} tasks had no place in the order of tasks; they have one now.'
