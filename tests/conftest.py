@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,8 @@ from tests import factories
 from vulyk import mongod
 from vulyk.bootstrap import _db, create_app
 
-FIXTURES = Path(__file__).parent / 'fixtures'
+TESTS = Path(__file__).parent
+FIXTURES = TESTS / 'fixtures'
 sys.path.insert(0, str(FIXTURES))
 
 _FOLDER = 'VULYK_TEST_FOLDER'
@@ -29,6 +30,44 @@ def pytest_configure(config: pytest.Config) -> None:
         parent = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix='vulyk-tests-', dir=parent)
         config.add_cleanup(_remove_folder)
+
+
+def find_chromium() -> str | None:
+    """The program named by CHROMIUM, else the Chromium or Chrome of this machine."""
+    names = [os.environ['CHROMIUM']] if os.environ.get('CHROMIUM') else ['chromium', 'chromium-browser', 'google-chrome']
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+# Folders of tests that need what no package brings. Where it is missing they are left out, and the last line says so.
+_NEEDS = {
+    TESTS / 'browser': ('Chromium (apt-get install chromium, or its path in CHROMIUM)', find_chromium),
+}
+
+
+def _left_out(config: pytest.Config) -> dict[Path, str]:
+    """The folders that would be part of this run, and what each lacks."""
+    asked = [Path(config.invocation_params.dir, argument.partition('::')[0]).resolve() for argument in config.args]
+    return {
+        folder: what
+        for folder, (what, find) in _NEEDS.items()
+        if any(folder.is_relative_to(path) or path.is_relative_to(folder) for path in asked) and not find()
+    }
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return any(collection_path.is_relative_to(folder) for folder in _left_out(config)) or None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    yield
+    reporter = session.config.pluginmanager.get_plugin('terminalreporter')
+    if hasattr(session.config, 'workerinput') or reporter is None:
+        return
+    for folder, what in _left_out(session.config).items():
+        reporter.write_line(f'NOT RUN: the tests in {folder.relative_to(TESTS.parent)} need {what}.', red=True, bold=True)
+        if os.environ.get('VULYK_REQUIRE_ALL_TESTS') == '1':
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _remove_folder() -> None:
@@ -58,6 +97,7 @@ def settings(mongo_uri: str, test_folder: Path, worker_id: str) -> dict:
         'ENABLED_TASKS': {'vulyk_plain': 'PlainTaskType'},
         'ENABLED_BLUEPRINTS': [],
         'ASSETS_FOLDER': str(test_folder / 'assets'),
+        'BACKGROUND_THREAD': False,
         'TESTING': True,
     }
 

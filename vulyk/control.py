@@ -17,6 +17,7 @@ from vulyk.cli.db import db_group
 from vulyk.cli.demo import demo_command
 from vulyk.cli.groups import group_group
 from vulyk.cli.stats import stats_group
+from vulyk.cli.worker import worker_command
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
 
@@ -78,7 +79,7 @@ def run_command(host: str, port: int) -> None:
     app.run(host=host, port=port)
 
 
-for command in (admin_group, batches_group, db_group, demo_command, group_group, stats_group):
+for command in (admin_group, batches_group, db_group, demo_command, group_group, stats_group, worker_command):
     cli.add_command(command)
 
 

@@ -45,6 +45,7 @@ ASSIGNMENT: str | dict[str, str] | None = None  # a strategy for all task types,
 LEASE_SECONDS = 30 * 60  # how long a task somebody has in hand is kept for him
 WITHDRAW_SECONDS = 10 * 60  # how long volunteers may take an answer back
 MAX_TASKS_AHEAD = 1
+BACKGROUND_THREAD = True  # jobs and sweeping inside a web process; switch it off where a worker runs
 USERS_PER_TASK = 2  # without effect, as ever: redundancy is an attribute of the task type
 MAX_RESULT_BYTES = 8 * 1024 * 1024
 
@@ -120,6 +121,7 @@ _FROM_ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     'JS_ASSETS_FILTERS': str,
     'CSS_ASSETS_FILTERS': str,
     'ASSETS_FOLDER': str,
+    'BACKGROUND_THREAD': _boolean,
     'USERS_PER_TASK': int,
     'SITE_IS_CLOSED': _boolean,
     'SITE_LOGO': str,

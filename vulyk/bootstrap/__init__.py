@@ -10,6 +10,7 @@ from vulyk import pages
 from vulyk.bootstrap import (
     _admin,
     _assets,
+    _background,
     _blueprints,
     _config,
     _db,
@@ -46,6 +47,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     pages.init(app)
     _admin.init(app)
     _blueprints.init(app)
+    _background.init(app)
     return app
 
 

@@ -7,6 +7,7 @@ from mongoengine.connection import get_connection
 from mongoengine.errors import NotUniqueError, OperationError
 from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure
 
+from vulyk.jobs import Job
 from vulyk.models.exc import DatabaseError
 from vulyk.models.progress import Progress, Standing
 from vulyk.models.stats import WorkSession
@@ -27,6 +28,7 @@ MODELS = (
     Closing,
     Progress,
     Standing,
+    Job,
 )
 
 STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a replica set (one node is enough). Turn it into one:
