@@ -171,13 +171,13 @@ class Assigner:
         """The task in hand, or a new one; None if there is nothing for this user now."""
         task = self.current()
         while task is None:
-            task = self.claim_next()
-            if task is None:
-                self._remember(None)
-                return None
-            if not self._remember(task):  # the user's other tab was faster: both show its task
-                self._release(task['_id'])
-                task = self.current()
+            found = self.claim_next() or self._forgotten()
+            if self._remember(found):
+                return found
+            # The user's other tab was faster: both show its task, and the place taken here is given back.
+            task = self.current()
+            if found is not None and (task is None or task['_id'] != found['_id']):
+                self._release(found['_id'])
         return task
 
     def take(self, task_id: str) -> None:
@@ -301,6 +301,12 @@ class Assigner:
                 self._changes['skippedUntil'] = task['_id']
                 return task
         return None
+
+    def _forgotten(self) -> dict[str, Any] | None:
+        """A place of this user that is not noted: another tab is about to, or a process died before it could."""
+        alive = {'$elemMatch': {'user': self.user_id, 'until': {'$gt': self.now}}}
+        where = {'leases.user': self.user_id, 'taskType': self.task_type.type_name, 'expiry': {'$gt': EPOCH}}
+        return self.tasks.find_one({**where, 'leases': alive})
 
     def _plenty_left(self) -> bool:
         """Whether enough fresh tasks are left in the load at hand that fetching ahead takes none from others."""

@@ -67,7 +67,7 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
             'closedEarly': closed and len(counted) < places,
         }
         settled = tasks.find_one_and_update(
-            {'_id': task_id}, [{'$set': facts}, *leases.settle(now)], return_document=ReturnDocument.AFTER
+            {'_id': task_id}, leases.recounted(facts, now), return_document=ReturnDocument.AFTER
         )
         if task.get('batch') and bool(task.get('closed')) != closed:
             _count_change(task['batch'], task_id, closed=closed)

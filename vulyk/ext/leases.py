@@ -17,6 +17,7 @@ _LEASES = {'$ifNull': ['$leases', []]}
 _COUNT = {'$ifNull': ['$usersCount', 0]}
 _PROCESSED = {'$ifNull': ['$usersProcessed', []]}
 _SKIPPED = {'$ifNull': ['$usersSkipped', []]}
+_NOT_FRESH = {'$cond': [{'$eq': ['$lane', FRESH]}, None, '$lane']}
 
 
 def new(need: int) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def claim(user_id: ObjectId, until: datetime, need: int, now: datetime) -> list[
 
 
 def release(user_id: ObjectId, now: datetime) -> list[Stage]:
-    """Take the user's place back."""
-    return [{'$set': {'leases': _others(user_id)}}, *settle(now)]
+    """Take the user's place back; nobody walks past a task twice, so that it goes to the lane of returned ones."""
+    return [{'$set': {'leases': _others(user_id), 'lane': _NOT_FRESH}}, *settle(now)]
 
 
 def renew(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
@@ -51,7 +52,7 @@ def renew(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
         '$cond': [{'$eq': ['$$this.user', user_id]}, {'user': '$$this.user', 'until': until}, '$$this'],
     }
     return [
-        {'$set': {'leases': _live(now)}},
+        _drop_expired(now),
         {'$set': {'leases': {'$map': {'input': '$leases', 'in': longer}}}},
         *settle(now),
     ]
@@ -76,7 +77,8 @@ def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> lis
     overbooked = {'$gt': [{'$add': ['$usersCount', {'$size': '$leases'}]}, '$need']}
     not_last = {'$ne': ['$$this.until', {'$max': '$leases.until'}]}
     return [
-        {'$set': {'need': {'$ifNull': ['$need', need]}, 'leases': _live(now)}},
+        {'$set': {'need': {'$ifNull': ['$need', need]}}},
+        _drop_expired(now),
         {
             '$set': {
                 'usersCount': {'$add': [_COUNT, {'$cond': [is_open, 1, 0]}]},
@@ -96,6 +98,11 @@ def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> lis
     ]
 
 
+def recounted(facts: dict[str, Any], now: datetime) -> list[Stage]:
+    """Set what was derived from the answers; whoever has taken his back may want to find the task again."""
+    return [{'$set': {**facts, 'lane': _NOT_FRESH}}, *settle(now)]
+
+
 def settle(now: datetime) -> list[Stage]:
     """The end of every update: drop expired leases, then say in which lane the task is."""
     places = {'$subtract': [{'$ifNull': ['$need', 1]}, {'$add': [_COUNT, {'$size': '$leases'}]}]}
@@ -103,7 +110,7 @@ def settle(now: datetime) -> list[Stage]:
     is_fresh = {'$eq': ['$lane', FRESH]}
     since = {'$cond': [{'$eq': ['$lane', RETURNED]}, '$returned', now]}
     return [
-        {'$set': {'leases': _live(now)}},
+        _drop_expired(now),
         {
             '$set': {
                 'lane': {'$cond': [unavailable, None, {'$cond': [is_fresh, FRESH, RETURNED]}]},
@@ -114,8 +121,11 @@ def settle(now: datetime) -> list[Stage]:
     ]
 
 
-def _live(now: datetime) -> Stage:
-    return {'$filter': {'input': _LEASES, 'cond': {'$gt': ['$$this.until', now]}}}
+def _drop_expired(now: datetime) -> Stage:
+    """Its holder has walked past the task: were it still fresh, he would never find it again."""
+    live = {'$filter': {'input': _LEASES, 'cond': {'$gt': ['$$this.until', now]}}}
+    some_expired = {'$lt': [{'$size': live}, {'$size': _LEASES}]}
+    return {'$set': {'leases': live, 'lane': {'$cond': [some_expired, _NOT_FRESH, '$lane']}}}
 
 
 def _others(user_id: ObjectId) -> Stage:

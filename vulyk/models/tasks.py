@@ -146,6 +146,7 @@ class AbstractTask(Document):
                 'partialFilterExpression': {'lane': {'$gt': ''}},
             },
             {'fields': ['expiry'], 'cls': False, 'partialFilterExpression': {'expiry': {'$gt': EPOCH}}},
+            {'fields': ['leases.user'], 'cls': False, 'partialFilterExpression': {'expiry': {'$gt': EPOCH}}},
         ],
     }
 
