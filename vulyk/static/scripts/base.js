@@ -41,12 +41,9 @@
 
   /** Have a screen reader say this when it is done with the sentence before. */
   function announce(text) {
-    const region = byId('vk-live');
-    if (region && text) {
-      const line = element('p', {textContent: text});
-      region.append(line);
-      setTimeout(() => line.remove(), 5000);
-    }
+    const line = element('p', {textContent: text});
+    byId('vk-live')?.append(line);
+    setTimeout(() => line.remove(), 5000);
   }
 
   /** A message in the corner; an `error` stays until it is closed, an `info` goes by itself. */
@@ -57,10 +54,11 @@
     const toast = element('div', {className: `vk-toast vk-toast-${kind === 'error' ? 'error' : 'info'}`},
       element('p', {className: 'vk-toast-text', textContent: text}), close);
     close.setAttribute('aria-label', say('close'));
-    toast.setAttribute('role', kind === 'error' ? 'alert' : 'status');
     close.addEventListener('click', () => toast.remove());
+    if (kind === 'error') { toast.setAttribute('role', 'alert'); }
     stack.append(toast);
     if (kind !== 'error') {
+      announce(text);
       const leave = () => (toast.matches(':hover, :focus-within') ? setTimeout(leave, 2000) : toast.remove());
       setTimeout(leave, 7000);
     }
@@ -157,7 +155,8 @@
       try {
         const {text, at} = JSON.parse(stored(key));
         const task = decodeURIComponent(key.split(':').pop());
-        if (Date.now() - at > KEEP_DAYS * 86400000) { unstore(key); } else if (key === keepKey(task)) { found.push({task, text, at}); }
+        const isOutdated = Date.now() - at > KEEP_DAYS * 86400000;
+        if (isOutdated) { unstore(key); } else if (key === keepKey(task)) { found.push({task, text, at}); }
       } catch (error) {
         unstore(key);
       }
@@ -190,6 +189,7 @@
   let pressedAt = 0;
   let slowTimer = 0;
   let flashTimer = 0;
+  let progressTask = 0;    // the task whose progress was asked for last
 
   const addressOf = (...parts) => (wrapper.dataset.url || `/type/${encodeURIComponent(State.task_type)}/`)
     + parts.map(encodeURIComponent).join('/');
@@ -227,7 +227,6 @@
   /** A word between the buttons; a `busy` one stays until the next. */
   function flash(text, kind = 'done') {
     const status = byId('vk-status');
-    if (!status) { return; }
     clearTimeout(flashTimer);
     status.textContent = text;
     status.dataset.kind = text ? kind : '';
@@ -235,11 +234,12 @@
   }
 
   /** What went wrong, above the buttons, with at most one thing to do about it: a link or a Retry. */
-  function complain(text, {retry = null, link = null} = {}) {
+  function complain(text, {retry = null, link = null, isCalm = false} = {}) {
     const notice = byId('vk-notice');
     again = retry;
     flash('');
     notice.hidden = false;
+    notice.classList.toggle('is-calm', isCalm);
     notice.replaceChildren(element('p', {className: 'vk-notice-text', textContent: text}));
     if (link) { notice.append(element('a', {className: 'vk-btn vk-btn-main', href: link.href, textContent: link.text})); }
     if (retry) {
@@ -260,11 +260,10 @@
   function complainOfSession(lost, hasAnswer) {
     const here = encodeURIComponent(location.pathname + location.search);
     show('expired');
-    if (lost === 'other') {
-      complain(say(hasAnswer ? 'otherUserKept' : 'otherUser'), {link: {href: body.dataset.homeUrl, text: say('otherUserLink')}});
-    } else {
-      complain(say(hasAnswer ? 'expiredKept' : 'expired'), {link: {href: `${body.dataset.signInUrl}?next=${here}`, text: say('signIn')}});
-    }
+    const [text, link] = lost === 'other'
+      ? ['otherUser', {href: body.dataset.homeUrl, text: say('otherUserLink')}]
+      : ['expired', {href: `${body.dataset.signInUrl}?next=${here}`, text: say('signIn')}];
+    complain(say(hasAnswer ? `${text}Kept` : text), {isCalm: true, link});
   }
 
   /** No task to show: nothing is left, nothing is left for now, or this project is closed to the volunteer. */
@@ -273,7 +272,7 @@
     if (place && sentence) { place.textContent = sentence; }
     show(state);
     if (!page.querySelector(`[data-panel="${state}"]`)) {
-      complain(state === 'blocked' && sentence ? sentence : say(state), state === 'waiting' ? {retry: load_next} : {});
+      complain(state === 'blocked' && sentence ? sentence : say(state), {isCalm: true, retry: state === 'waiting' ? load_next : null});
     }
   }
 
@@ -301,10 +300,11 @@
   async function load_next() {
     if (!wrapper || isBusy) { return; }
     isBusy = true;
-    State.task_id = 0;
     setButtons(false);
     calmDown();
     show('loading');
+    const lastTask = State.task_id;
+    State.task_id = 0;
     const {ok, status, json, sentence, lost} = await call(addressOf('next'));
     isBusy = false;
     if (byId('vk-status').dataset.kind === 'busy') { flash(''); }
@@ -323,6 +323,7 @@
     } else if (status === 404 || status === 403) {
       const isWaiting = Boolean(json && json.result && json.result.waiting);
       end(status === 403 ? 'blocked' : isWaiting ? 'waiting' : 'done', sentence);
+      showProgress(lastTask);
       emit('task_error', json, {response: json});
     } else {
       show('failed');
@@ -338,15 +339,16 @@
     calmDown();
     show('saving');
     if (kind === 'save') { keep(task, text); }
-    const answer = await call(addressOf(kind === 'save' ? 'done' : 'skip', task), kind === 'save' ? {result: text} : {});
+    const address = addressOf(kind === 'save' ? 'done' : 'skip', task);
+    const {ok, status, sentence, lost} = await call(address, kind === 'save' ? {result: text} : {});
     isBusy = false;
-    const {ok, status, sentence, lost} = answer;
 
     if (ok) {
       forget(task);
+      if (kind === 'save') { countMine(); }
       flash(say(kind === 'save' ? 'saved' : 'skipped'));
       announce(say(kind === 'save' ? 'saved' : 'skipped'));
-      if (typeof window.ga === 'function') { window.ga('send', 'event', 'Task', kind === 'save' ? 'Save' : 'Skip', State.task_type); }
+      window.ga?.('send', 'event', 'Task', kind === 'save' ? 'Save' : 'Skip', State.task_type);
       Vulyk.load_next();
     } else if (status === 409 || status === 404) {
       forget(task);
@@ -408,12 +410,20 @@
     });
   }
 
+  /** One more, until the next task brings the true number: after the last one there is no next. */
+  function countMine() {
+    const place = document.querySelector('#user-stats dd');
+    if (place && /^\d+$/.test(place.textContent.trim())) { place.textContent = Number(place.textContent) + 1; }
+  }
+
   async function showProgress(task) {
     const bar = byId('vk-progress');
-    const {ok, json} = bar ? await request(addressOf('progress', task)) : {};
+    if (!bar || !task) { return; }
+    progressTask = task;
+    const {ok, json} = await request(addressOf('progress', task));
     const {batch, project} = (ok && json.result.progress) || {};
     const counts = batch || project;
-    if (!counts || !counts.tasks || task !== State.task_id) { return; }
+    if (!counts || !counts.tasks || task !== progressTask) { return; }
     const cells = bar.querySelectorAll('.vk-cell');
     const full = counts.closed / counts.tasks * cells.length;
     cells.forEach((cell, index) => {
@@ -449,8 +459,9 @@
 
   /* ---- buttons, keys, dialogs -------------------------------------------------------------------------------------- */
 
+  const NOT_TYPED = '[type=radio], [type=checkbox], [type=button], [type=submit], [type=range]';
   const isTyped = node => node instanceof Element
-    && (node.isContentEditable || node.matches('textarea, select, input:not([type=radio], [type=checkbox], [type=button], [type=submit], [type=range])'));
+    && (node.isContentEditable || node.matches(`textarea, select, input:not(${NOT_TYPED})`));
   const hasText = node => isTyped(node) && Boolean('value' in node ? node.value : node.textContent);
   const isShown = node => node.getClientRects().length > 0;
   const openLayer = () => [...document.querySelectorAll('dialog[open], [aria-modal="true"], .modal.show, .mfp-wrap, .dropdown-menu.show, .vk-menu[open]')]
@@ -576,10 +587,9 @@
   const whenBound = isModern || !jQuery
     ? () => setTimeout(() => Vulyk.init())
     : () => jQuery(() => setTimeout(() => Vulyk.init()));
-  const isComplete = () => document.readyState === 'complete';
   if (isModern || !jQuery) {
     if (document.readyState === 'loading') { document.addEventListener('DOMContentLoaded', whenBound); } else { whenBound(); }
-  } else if (isComplete()) {
+  } else if (document.readyState === 'complete') {
     whenBound();
   } else {
     window.addEventListener('load', whenBound);

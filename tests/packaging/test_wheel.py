@@ -1,0 +1,78 @@
+"""What is installed from wheels serves the same site as the checkout."""
+
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def run(*command: str | Path, **options) -> str:
+    result = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=300, check=False, **options
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope='module')
+def vulyk(tmp_path_factory) -> Path:
+    """The script ``vulyk`` of a new environment that holds the wheels of the core and of every plugin, and what they need."""
+    folder = tmp_path_factory.mktemp('wheels')
+    sources = [CHECKOUT, *sorted(path.parent for path in CHECKOUT.glob('plugins/*/setup.py'))]
+    for number, source in enumerate(sources):
+        # From a copy: building in the checkout would leave its traces there.
+        copy = folder / f'source{number}'
+        files = run('git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard', '.', cwd=source).split('\0')
+        for name in filter(None, files):
+            if (source / name).is_file() and not name.startswith('plugins/'):
+                target = copy / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((source / name).read_bytes())
+        run(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder, copy)
+    run(sys.executable, '-m', 'venv', folder / 'venv')
+    wheels = sorted(folder.glob('*.whl'))
+    core = next(wheel for wheel in wheels if wheel.name.startswith('vulyk-'))
+    plugins = [wheel for wheel in wheels if wheel != core]
+    python = folder / 'venv' / 'bin' / 'python'
+    run(python, '-m', 'pip', 'install', '-q', '-c', CHECKOUT / 'constraints.txt', f'{core}[mongod]', *plugins)
+    return folder / 'venv' / 'bin' / 'vulyk'
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> dict:
+    """Runs commands in a folder that is not the checkout, without the checkout on the path."""
+    environment = {name: value for name, value in os.environ.items() if name not in ('PYTHONPATH', 'INSTANCE')}
+    return {'cwd': tmp_path, 'env': environment}
+
+
+def test_wheel_serves_the_demo_with_both_projects(vulyk, elsewhere):
+    site = subprocess.Popen([vulyk, 'demo', '--port', '0'], stdout=subprocess.PIPE, text=True, **elsewhere)
+    try:
+        address = next(match[0] for line in site.stdout if (match := re.search(r'http://127\.0\.0\.1:\d+', line)))
+        with urllib.request.urlopen(address) as home:
+            page = home.read().decode()
+        style, script = re.search(r'href="(/static/styles/packed[^"]+)"', page), re.search(r'src="(/static/[^"]+)"', page)
+        assert 'Look around as a volunteer' in page
+        for path in (style[1], script[1], '/static/plugin_vulyk_images/static/scripts/images.js'):
+            with urllib.request.urlopen(address + path) as answer:
+                assert answer.status == 200
+        batches = run(vulyk, 'batches', 'list', **elsewhere).split()
+        assert batches == ['images_01', 'images_02', 'transcription_01', 'transcription_02']
+    finally:
+        site.terminate()
+        assert site.wait(20) == 0
+        site.stdout.close()
+
+
+def test_installed_script_reads_local_settings_of_the_current_folder_and_says_so(vulyk, elsewhere):
+    settings = elsewhere['cwd'] / 'local_settings.py'
+    settings.write_text("EMBEDDED_MONGOD = 'private'\nSECRET_KEY = 'long enough for a test'\n")
+    result = subprocess.run([vulyk, 'group', 'list'], capture_output=True, text=True, check=False, **elsewhere)
+    assert (result.returncode, result.stderr.strip()) == (0, f'Settings: {settings}')
+    assert (elsewhere['cwd'] / 'private' / 'mongo').is_dir()
