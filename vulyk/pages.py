@@ -16,7 +16,7 @@ from vulyk.models.exc import MalformedResultError, ResultTooLargeError
 from vulyk.models.fields import parse_json_object
 from vulyk.models.tasks import AbstractTask, Batch
 from vulyk.models.user import User, waste_time_like_a_password_check
-from vulyk.utils import HTTPStatus, get_template_path, json_response, resolve_task_type
+from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -100,7 +100,7 @@ def demo_sign_in(role: str) -> BaseResponse:
     if role not in demo.ACCOUNTS or not demo.is_demo(current_app):
         abort(HTTPStatus.NOT_FOUND)
     enter(demo.account(role))
-    return redirect(url_for('index'))
+    return redirect(safe_path(request.form.get('next')))
 
 
 def enter(user: User) -> None:
@@ -149,7 +149,11 @@ def task_home(type_id: str) -> str:
     task_type = my_task_type(type_id)
     g.frontend = task_type.frontend
     return page(
-        'task.html', task_type=task_type, help_template=help_template(task_type), progress=project_progress(task_type)
+        'task.html',
+        task_type=task_type,
+        help_template=help_template(task_type),
+        progress=project_progress(task_type),
+        stats=current_user.get_stats(task_type),
     )
 
 
@@ -236,7 +240,9 @@ def skip(type_id: str, task_id: str) -> Response:
 def done(type_id: str, task_id: str) -> Response:
     """Store my answer to a task."""
     task_type = my_task_type(type_id)
-    task_type.on_task_done(current_user, task_id, posted_result())
+    result, seconds = posted_result(), active_seconds()
+    more = {'activity': seconds} if seconds and accepts(task_type.on_task_done, 'activity') else {}
+    task_type.on_task_done(current_user, task_id, result, **more)
     return json_response({'done': True})
 
 
@@ -262,6 +268,12 @@ def media(type_id: str, digest: str) -> Response:
     response.headers['Cache-Control'] = 'private, max-age=31536000, immutable'
     response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
     return response
+
+
+def active_seconds() -> int:
+    """Seconds of work that the page has not reported yet; it sends them with the answer. Nonsense counts as none."""
+    text = request.form.get('activity', '')
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else 0
 
 
 def posted_result() -> dict[str, Any]:
@@ -310,6 +322,9 @@ def my_task_type(type_id: str) -> 'AbstractTaskType':
     """The task type of that name, if somebody is signed in who may work on it."""
     if current_user.is_anonymous:
         abort(HTTPStatus.UNAUTHORIZED, gettext('You are not signed in (any more). Please sign in.'))
+    meant = request.headers.get('X-Vulyk-User')  # sent by base.js: for whom the page was made
+    if meant and meant != str(current_user.id):
+        abort(HTTPStatus.UNAUTHORIZED, gettext('Somebody else is signed in now. Please sign in again.'))
     return resolve_task_type(type_id, current_app.task_types, current_user)
 
 

@@ -1,8 +1,9 @@
 """Every project must have a module called utils."""
 
+import inspect
 import sys
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
@@ -34,6 +35,12 @@ class HTTPStatus(IntEnum):
     TOO_MANY_REQUESTS = 429
     SERVER_ERROR = 500
     UNAVAILABLE = 503
+
+
+def accepts(function: Callable[..., Any], parameter: str) -> bool:
+    """Whether a function that a plugin may have overridden knows a parameter that came later."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(known.name == parameter or known.kind is known.VAR_KEYWORD for known in parameters)
 
 
 def aware(moment: datetime) -> datetime:

@@ -53,9 +53,15 @@ def respond(app: 'Flask', status: int, message: str) -> Response:
     }
     title = titles.get(int(status), gettext('Something went wrong'))
     if status == HTTPStatus.UNAVAILABLE:  # without the database the site's own page cannot be rendered
-        return make_response(render_template('base/unavailable.html', title=title, message=message), int(status))
+        return unavailable(app, title, message)
     page = render_template(get_template_path(app, 'error.html'), status=int(status), title=title, message=message)
     return make_response(page, int(status))
+
+
+def unavailable(app: 'Flask', title: str, message: str) -> Response:
+    """A page that asks the database nothing: rendered without what other templates are given."""
+    page = app.jinja_env.get_template('base/unavailable.html').render(title=title, message=message)
+    return make_response(page, HTTPStatus.UNAVAILABLE)
 
 
 def _http_error(app: 'Flask', error: HTTPException) -> Response:
@@ -86,7 +92,7 @@ def _forged(error: CSRFError) -> str:
 
 def _misconfigured(app: 'Flask', error: exc.InitializationError) -> Response:
     app.logger.error('%s', error)
-    return make_response(render_template('base/unavailable.html', title='Vulyk', message=str(error)), 503)
+    return respond(app, HTTPStatus.UNAVAILABLE, str(error))
 
 
 def _database_away(app: 'Flask', error: ConnectionFailure) -> Response:

@@ -233,11 +233,12 @@ def _explain_empty_export(task_type: AbstractTaskType, batch_id: str) -> None:
 @with_database
 def check_command() -> None:
     """Compare every counter with its documents; exit code 1 if something is wrong. Volunteers may go on working."""
-    number = 0
-    for number, problem in enumerate(consistency.check(), 1):
+    problems = 0
+    for problem in consistency.check():
+        problems += 1
         click.echo(f'{problem.kind} {problem.id}: {problem.text}')
-    if number:
-        raise click.ClickException(f'{number} problems; "db repair" mends what can be derived from the documents.')
+    if problems:
+        raise click.ClickException(f'{problems} problems; "db repair" mends what can be derived from the documents.')
     click.echo('Everything agrees.')
 
 
@@ -246,7 +247,8 @@ def check_command() -> None:
 def repair_command() -> None:
     """Complete what was left unfinished, mend counters, and say what was done."""
     redundancies = {name: task_type.redundancy for name, task_type in current_app.task_types.items()}
-    number = 0
-    for number, text in enumerate(consistency.repair(redundancies, datetime.now(UTC)), 1):
+    repairs = 0
+    for text in consistency.repair(redundancies, datetime.now(UTC)):
+        repairs += 1
         click.echo(text)
-    click.echo(f'{number} repairs' if number else 'Nothing to repair.')
+    click.echo(f'{repairs} repairs' if repairs else 'Nothing to repair.')

@@ -36,7 +36,8 @@ class LeaderBoardManager:
         rows: list[dict[str, Any]] = []
         rank, previous = 0, None
         for chunk in chunked(self._totals(), max(limit, 1)):
-            users = self.user_model.objects(active__ne=False).in_bulk([user_id for user_id, _ in chunk])
+            found = self.user_model.objects(pk__in=[user_id for user_id, _ in chunk], active__ne=False)
+            users = {user.id: user for user in found}
             for user_id, freq in chunk:
                 if len(rows) >= limit:
                     return rows

@@ -115,7 +115,7 @@ def settle(now: datetime) -> list[Stage]:
             '$set': {
                 'lane': {'$cond': [unavailable, None, {'$cond': [is_fresh, FRESH, RETURNED]}]},
                 'returned': {'$cond': [{'$or': [unavailable, is_fresh]}, None, since]},
-                'expiry': {'$min': '$leases.until'},
+                'expiry': {'$cond': [{'$eq': ['$closed', True]}, None, {'$min': '$leases.until'}]},
             }
         },
     ]

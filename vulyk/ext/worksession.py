@@ -1,11 +1,13 @@
 """Accounting of work sessions."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
+from pymongo.errors import DuplicateKeyError
 
 from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
@@ -32,12 +34,13 @@ class WorkSessionManager:
 
     def start_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Open a session now. One that is open keeps its start and activity (page reload); a finished one stays as it is."""
-        self._of(task, user_id).update_one(
-            upsert=True,
-            set_on_insert__task_type=task.task_type,
-            set_on_insert__start_time=self.clock(),
-            set_on_insert__activity=0,
-        )
+        with suppress(NotUniqueError):  # the user's other tab was faster
+            self._of(task, user_id).update_one(
+                upsert=True,
+                set_on_insert__task_type=task.task_type,
+                set_on_insert__start_time=self.clock(),
+                set_on_insert__activity=0,
+            )
 
     def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:
         """Add seconds of real work to the open session.
@@ -58,22 +61,29 @@ class WorkSessionManager:
         if not self._of(task, user_id, **limit).update_one(inc__activity=seconds):
             raise WorkSessionUpdateError(f'seconds: {seconds} is more than has passed since the session began.')
 
-    def end_work_session(self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer) -> None:
+    def end_work_session(
+        self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0
+    ) -> None:
         """Close the session with its answer, opening it first if there is none; then ``on_task_done`` goes out.
 
+        :param activity: seconds of work since they were last recorded; what exceeds the time passed is cut off.
         :raises WorkSessionUpdateError: the session has been finished with another answer already.
         """
         now = self.clock()
+        start = {'$ifNull': ['$start_time', now]}
+        passed = {'$toLong': {'$divide': [{'$subtract': [now, start]}, 1000]}}
+        facts = {
+            '_cls': self.work_session._class_name,
+            'taskType': task.task_type,
+            'start_time': start,
+            'end_time': now,
+            'answer': answer.id,
+            'activity': {'$min': [{'$add': [{'$ifNull': ['$activity', 0]}, activity]}, passed]},
+        }
+        open_one = {'user': user_id, 'task': task.id, 'end_time': None}
         try:
-            self._of(task, user_id, end_time=None).update_one(
-                upsert=True,
-                set__end_time=now,
-                set__answer=answer,
-                set_on_insert__task_type=task.task_type,
-                set_on_insert__start_time=now,
-                set_on_insert__activity=0,
-            )
-        except NotUniqueError as error:
+            self.work_session._get_collection().update_one(open_one, [{'$set': facts}], upsert=True)
+        except DuplicateKeyError as error:
             raise WorkSessionUpdateError(
                 f'The work session of this user for task {task.id} is finished already.'
             ) from error

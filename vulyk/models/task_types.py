@@ -39,7 +39,7 @@ from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import after_commit, in_transaction
 from vulyk.models.user import User
-from vulyk.utils import aware, chunked
+from vulyk.utils import accepts, aware, chunked
 
 log = logging.getLogger(__name__)
 
@@ -416,12 +416,13 @@ class AbstractTaskType:
         """The result that stands for one ``answer`` in the ``answers.csv`` of this type's samples."""
         return {'answer': answer}
 
-    def on_task_done(self, user: User, task_id: str, result: dict[str, Any]) -> None:
+    def on_task_done(self, user: User, task_id: str, result: dict[str, Any], activity: int = 0) -> None:
         """Store an answer and everything that follows from it, in one transaction.
 
         An equal answer given again changes nothing and succeeds, so that a lost response can be repeated. An answer to a
         task that has enough already is stored as an extra one.
 
+        :param activity: seconds of work that were not recorded yet.
         :raises TaskNotFoundError: no such task of this type.
         :raises MalformedResultError: the result is no JSON object that can be stored exactly.
         :raises TaskValidationError: the task type refuses it.
@@ -431,13 +432,13 @@ class AbstractTaskType:
             raise MalformedResultError('result: must be a JSON object.')
         check_storable(result)
         try:
-            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result))
+            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result, activity))
         except NotUniqueError:  # the same user's other request was faster
-            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result))
+            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result, activity))
         if batch_id is not None:
             counting.fold_closings(batch_id, self.clock())
 
-    def _store_answer(self, user: User, task_id: str, result: dict[str, Any]) -> str | None:
+    def _store_answer(self, user: User, task_id: str, result: dict[str, Any], activity: int) -> str | None:
         """Returns the batch whose task was closed by this answer, if it was."""
         task = self._task(task_id)
         if user.id in map(_pk, task._data['users_processed']):  # bare references: nobody has to be fetched
@@ -457,7 +458,8 @@ class AbstractTaskType:
         closed = self._update_task_on_answer(task, answer, user)
         Progress.count_answer(self.type_name, user.id, task_id)
         User.objects(pk=user.id).update_one(inc__processed=1)
-        self.work_session_manager.end_work_session(task, user.id, answer)
+        end = self.work_session_manager.end_work_session
+        end(task, user.id, answer, **({'activity': activity} if accepts(end, 'activity') else {}))
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
         if not closed or batch is None:
             return None

@@ -312,6 +312,7 @@
     if (ok) {
       const {task, stats} = json.result;
       State.task_id = task.id;
+      window.VulykActivity?.begin(addressOf('activity', task.id));
       showStats(stats || {});
       show('ready');
       setButtons(true);
@@ -340,8 +341,10 @@
     show('saving');
     if (kind === 'save') { keep(task, text); }
     const address = addressOf(kind === 'save' ? 'done' : 'skip', task);
-    const {ok, status, sentence, lost} = await call(address, kind === 'save' ? {result: text} : {});
+    const activity = window.VulykActivity?.take() || 0;  // a theme may load base.js alone
+    const {ok, status, sentence, lost} = await call(address, kind === 'save' ? {result: text, activity} : {});
     isBusy = false;
+    if (!ok) { window.VulykActivity?.putBack(activity); }
 
     if (ok) {
       forget(task);
