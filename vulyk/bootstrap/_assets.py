@@ -55,12 +55,15 @@ def init(app: 'Flask') -> None:
     _check_sources(sources)
     fingerprint = _fingerprint(bundles, sources)
     environment.versions = _Fixed(fingerprint)
-    folder = _assets_folder(app)
-    built = folder / fingerprint
+    built = _assets_folder(app) / fingerprint
     environment.directory = str(built)
-    if not built.is_dir():
-        _build(environment, bundles, folder, built)
-    roots = _collected(app, built) or [built, PACKAGE / app.config['STATIC_FOLDER']]
+    if app.config['COLLECT_STATIC_ROOT']:
+        _build(environment, bundles, built)
+        roots = [_collect(app, built)]
+    else:
+        roots = [built, PACKAGE / app.config['STATIC_FOLDER']]
+        # Only who serves pages needs bundles: a command of an operator leaves no folder behind.
+        app.before_request(lambda: _build(environment, bundles, built))
     app.add_url_rule('/static/<path:filename>', 'static', _static_view(app, roots))
 
 
@@ -178,24 +181,26 @@ def _fingerprint(bundles: dict[str, Bundle], sources: list[Path]) -> str:
 
 def _assets_folder(app: 'Flask') -> Path:
     """Where bundles are written: never into the installed package."""
-    folder = Path(app.config['ASSETS_FOLDER'] or Path.cwd() / 'instance' / 'assets').absolute()
+    return Path(app.config['ASSETS_FOLDER'] or Path.cwd() / 'instance' / 'assets').absolute()
+
+
+def _build(environment: Environment, bundles: dict[str, Bundle], built: Path) -> None:
+    """Build everything beside its place and rename it: processes that start together never see half a bundle."""
+    if built.is_dir():
+        return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        built.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix='.building-', dir=built.parent))
     except OSError as error:
         raise InitializationError(
-            f'Scripts and styles cannot be written to {folder} ({error.strerror}); name another folder in ASSETS_FOLDER.'
+            f'Scripts and styles cannot be written to {built.parent} ({error.strerror}): set ASSETS_FOLDER.'
         ) from error
-    return folder
-
-
-def _build(environment: Environment, bundles: dict[str, Bundle], folder: Path, built: Path) -> None:
-    """Build everything beside its place and rename it: processes that start together never see half a bundle."""
-    scratch = Path(tempfile.mkdtemp(prefix='.building-', dir=folder))
-    environment.directory = str(scratch)
     for bundle in bundles.values():
         if bundle.contents:
-            bundle.build(force=True)
-    environment.directory = str(built)
+            target = scratch / bundle.output
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open('w', encoding='utf-8') as output:
+                bundle.build(force=True, output=output)
     scratch.chmod(0o755)
     try:
         scratch.rename(built)
@@ -203,15 +208,13 @@ def _build(environment: Environment, bundles: dict[str, Bundle], folder: Path, b
         shutil.rmtree(scratch)
 
 
-def _collected(app: 'Flask', built: Path) -> list[Path] | None:
-    """With ``COLLECT_STATIC_ROOT`` everything is copied there, for a web server to serve, and we serve from it too."""
-    root = app.config['COLLECT_STATIC_ROOT']
-    if not root:
-        return None
-    folders = {Path(): PACKAGE / app.config['STATIC_FOLDER']}
-    folders |= {Path(name, 'static'): folder / 'static' for name, folder in plugin_static(app).items()}
-    Storage(Collect(folders=[*folders.items(), (Path(), built)], static_root=Path(root))).run()
-    return [Path(root)]
+def _collect(app: 'Flask', built: Path) -> Path:
+    """Copy everything to ``COLLECT_STATIC_ROOT``, for a web server to serve; we serve from there too."""
+    root = Path(app.config['COLLECT_STATIC_ROOT'])
+    folders = [(Path(), PACKAGE / app.config['STATIC_FOLDER']), (Path(), built)]
+    folders += [(Path(name, 'static'), folder / 'static') for name, folder in plugin_static(app).items()]
+    Storage(Collect(folders=folders, static_root=root)).run()
+    return root
 
 
 def _static_view(app: 'Flask', roots: list[Path]) -> Any:
