@@ -47,6 +47,7 @@ def add_batch(
         raise click.BadParameter(f'Batch with id {batch_id} already exists')
     if count:
         Batch.objects(pk=batch_id).update_one(inc__tasks_count=count, set__closed=False)
+        Load.open_again(batch_id)
 
 
 def default_batch_id(task_type: AbstractTaskType, default_batch: str) -> str:

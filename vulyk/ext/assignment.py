@@ -20,6 +20,7 @@ from vulyk.models.exc import InitializationError
 from vulyk.models.progress import Progress
 from vulyk.models.recent import Recent
 from vulyk.models.tasks import EPOCH, AbstractTask, Batch, Load, loose_load
+from vulyk.utils import aware
 
 if TYPE_CHECKING:
     from vulyk.models.task_types import AbstractTaskType
@@ -110,16 +111,26 @@ class OpenLoad:
 def open_batches(task_type: str) -> list[str]:
     """Ids of the batches of a type that still have open tasks and are not paused, first to do first."""
     where = {'taskType': task_type, 'closed': {'$ne': True}, 'paused': {'$ne': True}}
-    order = [('priority', -1), ('createdAt', 1), ('_id', 1)]
-    return [batch['_id'] for batch in Batch._get_collection().find(where, {'_id': 1}, sort=order)]
+    return [batch['_id'] for batch in sorted(Batch._get_collection().find(where), key=_batch_order)]
+
+
+def _batch_order(batch: dict[str, Any]) -> tuple[Any, ...]:
+    return -batch.get('priority', 0), batch.get('createdAt', EPOCH), batch['_id']
 
 
 def _read_open_loads(task_type: str) -> list[OpenLoad]:
     loads: dict[str | None, list[OpenLoad]] = {}
-    for load in Load._get_collection().find({'taskType': task_type}, sort=[('_id', 1)]):
+    for load in Load._get_collection().find({'taskType': task_type, 'finished': {'$ne': True}}, sort=[('_id', 1)]):
         loads.setdefault(load.get('batch'), []).append(OpenLoad(load['_id'], load.get('batch')))
+    first_to_do = open_batches(task_type)
+    elsewhere = [batch for batch in loads if batch is not None and batch not in first_to_do]
+    existing = {batch['_id']: batch for batch in Batch._get_collection().find({'_id': {'$in': elsewhere}})}
+    finished = [batch_id for batch_id, batch in existing.items() if batch.get('closed')]
+    if finished:  # not to be looked at again, until one of these batches opens again
+        Load._get_collection().update_many({'batch': {'$in': finished}}, {'$set': {'finished': True}})
+    without_batch = [batch for batch in elsewhere if batch not in existing]
     found: list[OpenLoad] = []
-    for batch in (*open_batches(task_type), None):
+    for batch in (*first_to_do, *without_batch, None):
         found += [*loads.get(batch, []), OpenLoad(loose_load(task_type, batch), batch)]
     return found
 
@@ -266,7 +277,7 @@ class Assigner:
                         return task
             if not page:
                 return None
-            since = page[-1]['returned']
+            since = aware(page[-1]['returned'])
             self._changes['returnedUntil'] = min(since, self.now - OVERLAP)
             if len(page) < PAGE:
                 return None

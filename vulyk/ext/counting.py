@@ -14,7 +14,7 @@ from vulyk.ext import leases
 from vulyk.models.exc import TaskNotFoundError
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, WithdrawnAnswer
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
 from vulyk.models.transaction import after_commit, in_transaction
 from vulyk.models.user import User
 
@@ -84,6 +84,8 @@ def recount_batch(batch_id: str) -> None:
         Closing._get_collection().delete_many({'batch': batch_id})
         total = tasks.count_documents({'batch': batch_id})
         done = tasks.count_documents({'batch': batch_id, 'closed': True})
+        if done < total:
+            Load.open_again(batch_id)
         Batch._get_collection().update_one(
             {'_id': batch_id}, {'$set': {'tasksCount': total, 'tasksProcessed': done, 'closed': done >= total > 0}}
         )

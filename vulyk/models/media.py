@@ -2,15 +2,19 @@
 
 import hashlib
 import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import gridfs
+from bson import Binary
 from gridfs.errors import FileExists, NoFile
 from mongoengine.connection import get_db
 
 from vulyk.models.exc import TaskImportError
 
 BUCKET = 'media'
+CHUNK_BYTES = 255 * 1024
 
 # (offset, bytes, content type): what the file is, not what its name claims
 _SIGNATURES = [
@@ -60,14 +64,24 @@ def store(path: Path) -> str:
     """Put a file into the storage; the same content is stored once. Returns its SHA-256, hexadecimal."""
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    metadata = {'type': content_type(data[:16])}
-    try:
-        fs = gridfs.GridFS(get_db(), collection=BUCKET)
-        if not fs.exists(digest):
-            fs.put(data, _id=digest, filename=path.name, metadata=metadata)
-    except FileExists:  # another process was faster with the same content
-        pass
+    facts = {'filename': path.name, 'metadata': {'type': content_type(data[:16])}, 'chunkSize': CHUNK_BYTES}
+    fs = gridfs.GridFS(get_db(), collection=BUCKET)
+    if not fs.exists(digest):
+        try:
+            fs.put(data, _id=digest, **facts)
+        except FileExists:  # another process is faster with the same content, or has died before it was done
+            _complete(digest, data, facts)
     return digest
+
+
+def _complete(digest: str, data: bytes, facts: dict[str, Any]) -> None:
+    """Write those parts of a file that are missing; may be done by several at once."""
+    files, chunks = get_db()[f'{BUCKET}.files'], get_db()[f'{BUCKET}.chunks']
+    for number, start in enumerate(range(0, len(data), CHUNK_BYTES)):
+        part = {'$setOnInsert': {'data': Binary(data[start : start + CHUNK_BYTES])}}
+        chunks.update_one({'files_id': digest, 'n': number}, part, upsert=True)
+    whole = {**facts, 'length': len(data), 'uploadDate': datetime.now(UTC)}
+    files.update_one({'_id': digest}, {'$setOnInsert': whole}, upsert=True)
 
 
 def load(digest: str) -> tuple[bytes, str] | None:

@@ -8,6 +8,8 @@ from bson import ObjectId
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, DictField, ListField, LongField, ObjectIdField, StringField
 
+from vulyk.utils import aware
+
 STANDING_SECONDS = 10
 FEW_TOTALS = 20  # so many are as cheap to look up as the document that remembers them
 
@@ -97,7 +99,7 @@ class Standing(Document):
             _has_many_totals[task_type] = len(totals) > FEW_TOTALS
             return totals
         document = cls._get_collection().find_one({'_id': task_type})
-        if document is not None and document['builtAt'] > now - timedelta(seconds=STANDING_SECONDS):
+        if document is not None and aware(document['builtAt']) > now - timedelta(seconds=STANDING_SECONDS):
             return document['totals']
         totals = _distinct_totals(task_type)
         cls._get_collection().update_one({'_id': task_type}, {'$set': {'totals': totals, 'builtAt': now}}, upsert=True)

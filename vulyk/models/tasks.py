@@ -95,6 +95,8 @@ class Batch(Document):
         )
         if before is None:
             return BatchUpdateResult(success=False, closed=False)
+        if number < 0:
+            Load.open_again(batch_id)
         complete_now = before.get('tasksProcessed', 0) + number >= before['tasksCount']
         return BatchUpdateResult(success=True, closed=complete_now and before.get('closed') is not True)
 
@@ -157,14 +159,15 @@ class AbstractTask(Document):
         """Give a task that a plugin or a script saves by itself a place in the order of tasks."""
         if self.load is None:
             batch = self._data.get('batch')
-            self.load = loose_load(self.task_type, getattr(batch, 'id', batch))
+            batch = Batch.objects(pk=getattr(batch, 'id', batch)).first() if batch is not None else None
+            self.load = loose_load(self.task_type, batch.id if batch is not None else None)
             self.order = secrets.randbits(62)
             self.lane = None if self.closed else 'fresh'
 
     @classmethod
     def ids_in_batch(cls, batch: Batch) -> list[str]:
         """The ids of all tasks of a batch, as the database returns them."""
-        return cls.objects(batch=batch).scalar('id')[:]
+        return list(cls.objects(batch=batch).scalar('id'))
 
     def as_dict(self) -> dict[str, Any]:
         """``{'id', 'closed', 'data'}``: what volunteers, plugins and export files see of a task."""
@@ -250,14 +253,21 @@ def loose_load(task_type: str, batch: str | None) -> ObjectId:
 class Load(Document):
     """Tasks that came into the platform together; ``order`` of its tasks is unique inside it.
 
-    Its tasks are handed out while their batch exists and is open; without a batch always.
+    Its tasks are handed out while their batch is open, or if there is no such batch. ``finished`` is noted when the batch
+    has closed, and taken away when it opens again.
     """
 
     task_type = StringField(required=True, db_field='taskType')
     batch = StringField()
     created_at = DateTimeField(default=lambda: datetime.now(UTC), db_field='createdAt')
+    finished = BooleanField()
 
-    meta = {'collection': 'loads', 'auto_create_index': False, 'indexes': ['task_type', 'batch']}
+    meta = {'collection': 'loads', 'auto_create_index': False, 'indexes': [('task_type', 'finished'), 'batch']}
+
+    @classmethod
+    def open_again(cls, batch_id: str) -> None:
+        """The batch has open tasks again."""
+        cls._get_collection().update_many({'batch': batch_id}, {'$unset': {'finished': ''}})
 
 
 class Closing(Document):

@@ -62,8 +62,10 @@ class User(Document, UserMixin):
     @classmethod
     def get_by_email(cls, email: str) -> Self | None:
         """The one active user of that address, ignoring case; of several the oldest. None if there is none."""
+        if not email.strip() or '\0' in email:  # the database takes no NUL in a pattern
+            return None
         pattern = re.compile(f'^{re.escape(email.strip())}$', re.IGNORECASE)
-        return cls.objects(email=pattern, active=True).order_by('id').first() if email.strip() else None
+        return cls.objects(email=pattern, active=True).order_by('id').first()
 
     @classmethod
     def pre_save(cls, sender: type, document: 'User', **kwargs: Any) -> 'User':
