@@ -102,10 +102,11 @@ def task_order(strategy: Strategy, number: int, priority: int = 0) -> int:
 
 @dataclass(frozen=True)
 class OpenLoad:
-    """A load whose tasks may be handed out."""
+    """A load whose tasks may be handed out. ``has_batch``: there is a batch document that counts its tasks."""
 
     id: ObjectId
     batch: str | None
+    has_batch: bool
 
 
 def open_batches(task_type: str) -> list[str]:
@@ -119,9 +120,9 @@ def _batch_order(batch: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _read_open_loads(task_type: str) -> list[OpenLoad]:
-    loads: dict[str | None, list[OpenLoad]] = {}
+    loads: dict[str | None, list[ObjectId]] = {}
     for load in Load._get_collection().find({'taskType': task_type, 'finished': {'$ne': True}}, sort=[('_id', 1)]):
-        loads.setdefault(load.get('batch'), []).append(OpenLoad(load['_id'], load.get('batch')))
+        loads.setdefault(load.get('batch'), []).append(load['_id'])
     first_to_do = open_batches(task_type)
     elsewhere = [batch for batch in loads if batch is not None and batch not in first_to_do]
     existing = {batch['_id']: batch for batch in Batch._get_collection().find({'_id': {'$in': elsewhere}})}
@@ -129,10 +130,11 @@ def _read_open_loads(task_type: str) -> list[OpenLoad]:
     if finished:  # not to be looked at again, until one of these batches opens again
         Load._get_collection().update_many({'batch': {'$in': finished}}, {'$set': {'finished': True}})
     without_batch = [batch for batch in elsewhere if batch not in existing]
-    found: list[OpenLoad] = []
-    for batch in (*first_to_do, *without_batch, None):
-        found += [*loads.get(batch, []), OpenLoad(loose_load(task_type, batch), batch)]
-    return found
+    return [
+        OpenLoad(load, batch, has_batch=batch in first_to_do)
+        for batch in (*first_to_do, *without_batch, None)
+        for load in (*loads.get(batch, []), loose_load(task_type, batch))
+    ]
 
 
 def _read_has_returned(task_type: str) -> bool:

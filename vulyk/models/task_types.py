@@ -155,18 +155,29 @@ class AbstractTaskType:
 
     def to_dict(self) -> dict[str, Any]:
         """What the home page shows: name, description, type and numbers of tasks."""
-        tasks = self._tasks()
-        total = tasks.count()
-        still_open = tasks.filter(closed__ne=True).count()
+        total, closed = self.task_counts()
         return {
             'name': self.name,
             'description': self.description,
             'type': self.type_name,
             'tasks': total,
-            'open_tasks': still_open,
-            'closed_tasks': total - still_open,
-            'has_tasks': still_open > 0,
+            'open_tasks': total - closed,
+            'closed_tasks': closed,
+            'has_tasks': total > closed,
         }
+
+    def task_counts(self) -> tuple[int, int]:
+        """Number of tasks, and how many of them are closed: the sums of the batches, and tasks that are in none."""
+        sums = {'_id': None, 'total': {'$sum': '$tasksCount'}, 'closed': {'$sum': '$tasksProcessed'}}
+        batches = Batch._get_collection().aggregate([{'$match': {'taskType': self.type_name}}, {'$group': sums}])
+        row = next(batches, {'total': 0, 'closed': 0})
+        loads = [load.id for load in open_loads.get(self.type_name, fresh=True) if not load.has_batch]
+        loose = {'taskType': self.type_name, 'load': {'$in': loads}}
+        tasks = AbstractTask._get_collection()
+        return (
+            row['total'] + tasks.count_documents(loose),
+            row['closed'] + tasks.count_documents({**loose, 'closed': True}),
+        )
 
     # --- tasks in -----------------------------------------------------------------------------------------------------
 

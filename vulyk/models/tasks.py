@@ -139,6 +139,7 @@ class AbstractTask(Document):
         'indexes': [
             {'fields': ['task_type', 'closed'], 'cls': False},
             {'fields': ['batch', 'closed'], 'cls': False},
+            {'fields': ['load', 'closed'], 'cls': False},
             # The four ways to the next task; they shrink as tasks fill up and close.
             {'fields': ['load', 'order'], 'cls': False, 'partialFilterExpression': {'lane': 'fresh'}},
             {'fields': ['task_type', 'returned'], 'cls': False, 'partialFilterExpression': {'lane': 'returned'}},
