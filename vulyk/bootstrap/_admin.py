@@ -2,9 +2,29 @@
 
 from typing import TYPE_CHECKING
 
+from flask import g
+from flask_admin import Admin
+from flask_admin.theme import Bootstrap4Theme
+from flask_babel import lazy_gettext
+
+from vulyk.admin import pages
+
 if TYPE_CHECKING:
     from flask import Flask
 
 
 def init(app: 'Flask') -> None:
-    """Nothing unless ``ENABLE_ADMIN``."""
+    """Nothing unless ``ENABLE_ADMIN``; else ``app.admin`` takes further views until the first request."""
+    if not app.config['ENABLE_ADMIN']:
+        return
+    app.admin = Admin(
+        app,
+        name=app.config['SITE_NAME'],
+        url='/admin',
+        index_view=pages.IndexView(name=lazy_gettext('Overview'), template='admin/vulyk_index.html'),
+        # Any other swatch loads its fonts from another host.
+        theme=Bootstrap4Theme(base_template='admin/vulyk_base.html', swatch='default'),
+        csp_nonce_generator=lambda: g.csp_nonce,
+    )
+    with app.app_context():  # names of filters and task types are asked for while the views are built
+        app.admin.add_views(*pages.views())

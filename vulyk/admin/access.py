@@ -1,0 +1,46 @@
+"""Who may open admin pages, and what every one of them is given."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import abort, redirect, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from vulyk.utils import HTTPStatus
+
+_STATIC = Path(__file__).parent.parent / 'static' / 'admin'
+
+
+class AdminsOnly:
+    """Put before a flask-admin view class: opens it to admins, sends visitors to sign in and refuses everybody else."""
+
+    def is_accessible(self) -> bool:
+        """Whether whoever asks is signed in and an admin."""
+        return bool(current_user.is_authenticated and current_user.is_admin())
+
+    def inaccessible_callback(self, name: str, **kwargs: Any) -> Response:
+        """A visitor signs in and comes back; a volunteer gets 403."""
+        if current_user.is_authenticated:
+            abort(HTTPStatus.FORBIDDEN)
+        return redirect(url_for('sign_in', next=self._way_back()))
+
+    def _way_back(self) -> str:
+        if request.method == 'GET':
+            return request.script_root + request.full_path.rstrip('?')
+        return self.get_url(f'{self.endpoint}.{self._default_view}')  # what was posted cannot be repeated by a link
+
+    def render(self, template: str, **kwargs: Any) -> str:
+        """Render a page; ``admin_version`` changes with the scripts and styles, so that browsers may keep them."""
+        return super().render(template, admin_version=static_version(), **kwargs)
+
+
+@cache
+def static_version() -> str:
+    """Fingerprint of ``static/admin``."""
+    digest = hashlib.sha256()
+    for path in sorted(_STATIC.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,320 @@
+"""What plugins and sites build their admin pages from."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import gridfs
+import mongoengine
+import nh3
+from bson import DBRef, ObjectId
+from bson.errors import InvalidId
+from flask import Response, abort, request, send_file
+from flask_admin import expose
+from flask_admin.contrib.mongoengine import ModelView
+from flask_admin.contrib.mongoengine.ajax import QueryAjaxModelLoader, create_ajax_loader
+from flask_admin.contrib.mongoengine.form import CustomModelConverter
+from flask_admin.contrib.mongoengine.helpers import gridfs_content_type
+from flask_admin.contrib.mongoengine.typefmt import DEFAULT_FORMATTERS, grid_formatter, grid_image_formatter
+from flask_babel import gettext
+from markupsafe import Markup
+from mongoengine.connection import get_db
+from mongoengine.fields import GridFSProxy, ImageGridFsProxy
+from wtforms import TextAreaField
+from wtforms.validators import ValidationError
+from wtforms.widgets import TextArea
+
+from vulyk.admin.access import AdminsOnly
+from vulyk.admin.fields import ReferencesField
+from vulyk.utils import HTTPStatus
+
+MAX_SEARCH_LENGTH = 200
+MAX_LOOKUP_ROWS = 50
+_MIME_TYPE = re.compile(r'[\w.+-]+/[\w.+-]+')
+_FORMULA = ('=', '+', '-', '@', '\t', '\r')
+
+
+class CKTextAreaWidget(TextArea):
+    """A textarea that ``extra_js`` of :class:`AuthModelView` turns into a rich-text editor; without scripts it stays one."""
+
+    def __call__(self, field: 'CKTextAreaField', **kwargs: Any) -> str:
+        kwargs['class'] = f'{kwargs.get("class", "")} ckeditor'.strip()
+        kwargs.setdefault('rows', 8)
+        return super().__call__(field, **kwargs)
+
+
+class CKTextAreaField(TextAreaField):
+    """Rich text. What is stored is safe to show: scripts, handlers and foreign schemes are taken out on save.
+
+    Use it as ``form_overrides = {'description': CKTextAreaField}``.
+    """
+
+    widget = CKTextAreaWidget()
+
+    def _value(self) -> str:
+        return nh3.clean(
+            self.data or ''
+        )  # an older version may have stored it unclean, and the editor shows it as HTML
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Take what was typed, cleaned."""
+        if valuelist:
+            self.data = nh3.clean(valuelist[0])
+
+
+class ReferenceLoader(QueryAjaxModelLoader):
+    """Finds documents for a reference field while somebody types (the search of Flask-Admin's own loader is broken)."""
+
+    def get_one(self, pk: Any) -> Any:
+        """The document with that id, or None."""
+        try:
+            return super().get_one(pk)
+        except mongoengine.ValidationError:
+            return None
+
+    def get_list(self, query: str | None, offset: int | None = 0, limit: int = 10) -> Any:
+        """Documents that hold the text in one of ``fields``, ignoring case; at most ``MAX_LOOKUP_ROWS`` at a time."""
+        found = self.model.objects
+        text = _searchable(query or '')
+        if text:
+            criteria = mongoengine.Q()
+            for field in self._cached_fields:
+                criteria |= mongoengine.Q(**{f'{field.name}__icontains': text})
+            found = found.filter(criteria)
+        return found.order_by('id').skip(_within(offset or 0)).limit(min(max(limit, 1), MAX_LOOKUP_ROWS))
+
+
+class FormConverter(CustomModelConverter):
+    """Makes form fields of model fields; what is optional may be left empty: addresses and lists of references too."""
+
+    def conv_URL(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
+        return super().conv_URL(model, field, {**kwargs, 'filters': [*kwargs['filters'], _none_if_empty]})
+
+    def conv_Email(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
+        return super().conv_Email(model, field, {**kwargs, 'filters': [*kwargs['filters'], _none_if_empty]})
+
+    def conv_List(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
+        if isinstance(field.field, mongoengine.ReferenceField):
+            loader = getattr(self.view, '_form_ajax_refs', {}).get(field.name)
+            if loader:
+                return ReferencesField(loader, **kwargs)
+            kwargs.setdefault('allow_blank', True)
+        return super().conv_List(model, field, kwargs)
+
+
+def format_time(view: Any, value: datetime, name: str) -> Markup:
+    """``2026-11-20 14:05 UTC``; naive times are UTC."""
+    return Markup('<time datetime="{0}Z">{1} UTC</time>').format(
+        f'{value:%Y-%m-%dT%H:%M:%S}', f'{value:%Y-%m-%d %H:%M}'
+    )
+
+
+def format_boolean(view: Any, value: bool, name: str) -> str:
+    """A word that can be read aloud, not an icon."""
+    return gettext('yes') if value else gettext('no')
+
+
+def format_reference(view: Any, value: DBRef, name: str) -> str:
+    """The id of a document that is not there any more, or was not asked for."""
+    return str(value.id)
+
+
+def format_dictionary(view: Any, value: dict[str, Any], name: str) -> str:
+    """JSON; what JSON does not know (ids, decimals, times) as text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _format_file(view: Any, value: Any, name: str) -> str:
+    formatter = grid_image_formatter if isinstance(value, ImageGridFsProxy) else grid_formatter
+    try:
+        return formatter(view, value)
+    except AttributeError:  # the proxy of a file that has been deleted
+        return gettext('(missing)')
+
+
+_FORMATTERS = {
+    **DEFAULT_FORMATTERS,
+    bool: format_boolean,
+    dict: format_dictionary,
+    datetime: format_time,
+    DBRef: format_reference,
+    ImageGridFsProxy: _format_file,
+    GridFSProxy: _format_file,
+}
+
+
+class AuthModelView(AdminsOnly, ModelView):
+    """Lists and edits the documents of a model, for admins only.
+
+    Parameters and attributes are those of Flask-Admin's ``ModelView``. Further differences: newest first, documents that
+    refer to deleted ones do not break a page, text search is safe, files come only from the buckets of this model and never
+    run in the site's name, exported cells never start a formula. For rich text see :class:`CKTextAreaField`; a ``DictField``
+    needs ``form_overrides = {'facts': JsonObjectField}`` (:class:`vulyk.admin.fields.JsonObjectField`), a reference to a
+    large collection ``form_ajax_refs``.
+    """
+
+    extra_js = ['/static/admin/editor.js']
+    edit_template = 'admin/vulyk_edit.html'
+    details_template = 'admin/vulyk_details.html'
+    edit_facts: Sequence[str] = ()  # columns shown above the form of a document
+    can_set_page_size = True
+    column_default_sort = ('id', True)
+    column_type_formatters = _FORMATTERS
+    column_type_formatters_detail = _FORMATTERS
+    model_form_converter = FormConverter
+
+    # --- lists --------------------------------------------------------------------------------------------------------
+
+    def search_placeholder(self) -> str:
+        """Says what is searched."""
+        names = ', '.join(str(self.get_column_name(field.name)) for field in self._search_fields)
+        return gettext('Search: %(columns)s', columns=names)
+
+    def _get_list_extra_args(self) -> Any:
+        arguments = super()._get_list_extra_args()
+        arguments.page = _within(arguments.page or 0)
+        arguments.search = _searchable(arguments.search or '') or None
+        if arguments.filters:
+            arguments.filters = [(index, name, value.replace('\0', '')) for index, name, value in arguments.filters]
+        return arguments
+
+    def get_list(
+        self,
+        page: int | None,
+        sort_column: str | None,
+        sort_desc: bool,
+        search: str | None,
+        filters: Sequence[Any] | None,
+        execute: bool = True,
+        page_size: int | None = None,
+    ) -> tuple[int | None, Any]:
+        """One page of documents and the number of all that match; after the last page comes the last page again."""
+        if sort_column is not None and not self.is_sortable(sort_column):
+            sort_column = None
+        count, query = super().get_list(page, sort_column, sort_desc, search, filters, execute, page_size)
+        size = self.page_size if page_size is None else page_size
+        if not size:
+            return count, query
+        if count is not None and page and page * size >= count:
+            page = max(count - 1, 0) // size
+            query = query.skip(page * size)
+            self._template_args['page'] = page
+        return count, list(query) if execute else query
+
+    def _get_field_value(self, model: Any, name: str) -> Any:
+        try:
+            return super()._get_field_value(model, name)
+        except mongoengine.DoesNotExist:
+            return gettext('(missing)')
+
+    def get_export_value(self, model: Any, name: str) -> Any:
+        """The cell; a text that a spreadsheet would take for a formula is marked as text."""
+        value = super().get_export_value(model, name)
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    # --- documents ----------------------------------------------------------------------------------------------------
+
+    def title_of(self, document: Any) -> str:
+        """The heading over a document: its ``str()``, or its id where the model does not say how to call it."""
+        text = str(document)
+        return text if text != f'{type(document).__name__} object' else str(document.pk)
+
+    def get_edit_form(self) -> Any:
+        """Without the primary key: under another one mongoengine would store a second document."""
+        form = super().get_edit_form()
+        key = self.model._meta['id_field']
+        if self.form is None and hasattr(form, key) and not (self.form_rules or self.form_edit_rules):
+            delattr(form, key)
+        return form
+
+    def object_id_converter(self, text: str) -> Any:
+        """The value of the primary key behind its text in a form."""
+        return self.model._fields[self.model._meta['id_field']].to_python(text)
+
+    def get_one(self, id: Any) -> Any:
+        """The document with that id, or None; references to deleted documents are empty in it."""
+        document = super().get_one(id)
+        if document is not None:
+            for name, field in document._fields.items():
+                if isinstance(field, mongoengine.ReferenceField):
+                    try:
+                        getattr(document, name)
+                    except mongoengine.DoesNotExist:
+                        document._data[name] = None
+        return document
+
+    def _on_model_change(self, form: Any, model: Any, is_created: bool) -> None:
+        # Saving a new document under an id that is taken would replace the old one without a word.
+        if is_created and model.pk is not None and self.model.objects(pk=model.pk).first() is not None:
+            raise ValidationError(gettext('There is one called “%(id)s” already.', id=model.pk))
+        super()._on_model_change(form, model, is_created)
+
+    def _create_ajax_loader(self, name: str, opts: dict[str, Any]) -> ReferenceLoader:
+        loader = create_ajax_loader(self.model, name, name, opts)
+        return ReferenceLoader(loader.name, loader.model, **loader.options)
+
+    @expose('/ajax/update/', methods=('POST',))
+    def ajax_update(self) -> Any:
+        """Change one field of one document from the list; what is wrong with it is answered with 400."""
+        if 'list_form_pk' not in request.form:
+            return gettext('Record does not exist.'), HTTPStatus.BAD_REQUEST
+        answer = super().ajax_update()
+        if isinstance(answer, tuple):
+            return answer[0], HTTPStatus.BAD_REQUEST
+        return answer if answer is not None else (gettext('Nothing was changed.'), HTTPStatus.BAD_REQUEST)
+
+    @expose('/api/file/')
+    def api_file_view(self) -> Response:
+        """A file of a document of this model, saved rather than shown: it may hold a script of whoever sent it."""
+        bucket = (request.args.get('db', 'default'), request.args.get('coll'))
+        if bucket not in _buckets(self.model):
+            abort(HTTPStatus.NOT_FOUND)
+        try:
+            file = gridfs.GridFS(get_db(bucket[0]), bucket[1]).get(ObjectId(request.args.get('id', '')))
+        except (InvalidId, gridfs.NoFile):
+            abort(HTTPStatus.NOT_FOUND)
+        kind = gridfs_content_type(file) or ''
+        response = send_file(
+            file,
+            mimetype=kind if _MIME_TYPE.fullmatch(kind) else 'application/octet-stream',
+            download_name=file.filename or str(file._id),
+            as_attachment=True,
+        )
+        response.headers['X-Content-Type-Options'] = 'nosniff'
+        response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
+        return response
+
+
+def _buckets(model: Any) -> set[tuple[str, str]]:
+    """``(connection alias, GridFS collection)`` of all file fields of a model and of the documents embedded in it."""
+    found: set[tuple[str, str]] = set()
+    seen: set[Any] = set()
+    waiting = list(model._fields.values())
+    while waiting:
+        field = waiting.pop()
+        if isinstance(field, mongoengine.FileField):
+            found.add((field.db_alias, field.collection_name))
+        elif isinstance(field, mongoengine.EmbeddedDocumentField):
+            if field.document_type not in seen:
+                seen.add(field.document_type)
+                waiting.extend(field.document_type._fields.values())
+        elif getattr(field, 'field', None) is not None:
+            waiting.append(field.field)
+    return found
+
+
+def _none_if_empty(text: str | None) -> str | None:
+    """mongoengine finds fault with an empty address, but not with none."""
+    return text or None
+
+
+def _searchable(text: str) -> str:
+    """What may become a regular expression: MongoDB takes no NUL in one, and no very long one."""
+    return text.replace('\0', '').strip()[:MAX_SEARCH_LENGTH]
+
+
+def _within(number: int) -> int:
+    """A number to skip documents by, whatever was in the address."""
+    return min(max(number, 0), 10**9)

@@ -1,0 +1,519 @@
+"""The site's own admin pages: users, groups, batches, tasks, answers, and the first page with its numbers."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from bson import DBRef
+from flask import current_app, flash, url_for
+from flask_admin import AdminIndexView, expose
+from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
+from flask_babel import gettext, lazy_gettext
+from markupsafe import Markup
+from wtforms.validators import NumberRange, Regexp, ValidationError
+
+from vulyk.admin.access import AdminsOnly
+from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField
+from vulyk.admin.models import AuthModelView
+from vulyk.models.exc import TaskValidationError
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.user import DEFAULT_GROUP, Group, User
+
+PREVIEW_LENGTH = 120
+MAX_PRIORITY = 1_000_000
+_GROUP_ID = r'[A-Za-z0-9][A-Za-z0-9_]{1,99}$'
+
+
+def views() -> list[AuthModelView]:
+    """The pages of the core, in the order of the menu. Call it in an application context."""
+    return [
+        UserView(User, name=lazy_gettext('Users')),
+        GroupView(Group, name=lazy_gettext('Groups')),
+        BatchView(Batch, name=lazy_gettext('Batches')),
+        TaskView(AbstractTask, name=lazy_gettext('Tasks'), endpoint=TaskView.endpoint_name),
+        AnswerView(AbstractAnswer, name=lazy_gettext('Answers'), endpoint=AnswerView.endpoint_name),
+    ]
+
+
+class IndexView(AdminsOnly, AdminIndexView):
+    """The first page: how much there is, and which plugins could not be loaded."""
+
+    @expose('/')
+    def index(self) -> str:
+        """Show it."""
+        projects = project_numbers()
+        return self.render(
+            self._template,
+            users=User._get_collection().estimated_document_count(),
+            projects=projects,
+            totals={key: sum(project[key] for project in projects) for key in ('tasks', 'open', 'closed', 'answers')},
+            plugin_errors=current_app.plugin_errors,
+        )
+
+
+def project_numbers() -> list[dict[str, Any]]:
+    """Per task type ``{'type', 'name', 'tasks', 'open', 'closed', 'answers'}``.
+
+    Counted on the collections themselves: a query of mongoengine also asks for ``_cls``, which no index holds, so that
+    the server would read every document instead of counting keys.
+    """
+    tasks, answers = AbstractTask._get_collection(), AbstractAnswer._get_collection()
+    numbers = []
+    for type_name, kind in current_app.task_types.items():
+        total = tasks.count_documents({'taskType': type_name})
+        closed = tasks.count_documents({'taskType': type_name, 'closed': True})
+        numbers.append(
+            {
+                'type': type_name,
+                'name': kind.name or type_name,
+                'tasks': total,
+                'open': total - closed,
+                'closed': closed,
+                'answers': answers.count_documents({'taskType': type_name}),
+            }
+        )
+    return numbers
+
+
+# --- filters ------------------------------------------------------------------------------------------------------------
+
+
+class EqualFilter(BaseMongoEngineFilter):
+    """The field is exactly this."""
+
+    def apply(self, query: Any, value: str) -> Any:
+        """The documents for which it is."""
+        return query.filter(**{self.column: value})
+
+    def operation(self) -> str:
+        """How it reads between the name of the field and the value."""
+        return lazy_gettext('is')
+
+
+class ClosedFilter(EqualFilter):
+    """Closed or open."""
+
+    def __init__(self) -> None:
+        options = (('1', lazy_gettext('yes')), ('0', lazy_gettext('no')))
+        super().__init__('closed', lazy_gettext('Closed'), options=options)
+
+    def apply(self, query: Any, value: str) -> Any:
+        """Open tasks of old databases lack the field."""
+        return query.filter(closed=True) if value == '1' else query.filter(closed__ne=True)
+
+
+class UserFilter(EqualFilter):
+    """Made by the user of that name."""
+
+    def apply(self, query: Any, value: str) -> Any:
+        """The documents of all users of that name; names of old databases need not be unique."""
+        return query.filter(**{f'{self.column}__in': list(User.objects(username=value).scalar('id'))})
+
+
+def _task_types() -> list[tuple[str, str]]:
+    return [(name, f'{kind.name or name} ({name})') for name, kind in current_app.task_types.items()]
+
+
+# --- how cells look -----------------------------------------------------------------------------------------------------
+
+
+def _pk(reference: Any) -> Any:
+    """The id behind a document or a bare reference; '' for none."""
+    return '' if reference is None else getattr(reference, 'id', reference)
+
+
+def show_id(view: Any, context: Any, model: Any, name: str) -> str:
+    """The id of the document referred to, whether or not it exists."""
+    return str(_pk(getattr(model, name)))
+
+
+def show_ids(view: Any, context: Any, model: Any, name: str) -> str:
+    """The ids of the documents referred to."""
+    return ', '.join(str(_pk(item)) for item in getattr(model, name))
+
+
+def show_names(view: Any, context: Any, model: Any, name: str) -> str:
+    """The names of the users referred to; the id where there is no such user any more."""
+    ids = [_pk(item) for item in getattr(model, name)]
+    users = User.objects.in_bulk(ids)
+    return ', '.join(str(users.get(user_id, user_id)) for user_id in ids)
+
+
+def show_preview(view: Any, context: Any, model: Any, name: str) -> Markup:
+    """The beginning of a JSON object, on one line."""
+    text = json.dumps(getattr(model, name), ensure_ascii=False)
+    if len(text) > PREVIEW_LENGTH:
+        text = f'{text[:PREVIEW_LENGTH]}…'
+    return Markup('<code class="va-preview">{}</code>').format(text)
+
+
+def show_json(view: Any, context: Any, model: Any, name: str) -> Markup:
+    """A JSON object, indented; what JSON does not know as text."""
+    text = json.dumps(getattr(model, name), ensure_ascii=False, indent=2, default=str)
+    return Markup('<pre class="va-json">{}</pre>').format(text)
+
+
+def show_progress(view: Any, context: Any, model: Batch, name: str) -> Markup:
+    """``closed / total`` and a bar."""
+    closed, total = model.tasks_processed or 0, model.tasks_count or 0
+    bar = '<span class="va-progress"><progress max="{}" value="{}" aria-hidden="true"></progress> {} / {}</span>'
+    return Markup(bar).format(max(total, 1), closed, closed, total)
+
+
+def _link(url: str, text: Any) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(url, text)
+
+
+# --- pages --------------------------------------------------------------------------------------------------------------
+
+
+class CoreView(AuthModelView):
+    """What the pages of the core share: references stay references, so that a list costs one query and never breaks."""
+
+    can_view_details = True
+
+    def get_query(self) -> Any:
+        """All documents, references left alone."""
+        return super().get_query().no_dereference()
+
+
+class UserView(CoreView):
+    """Users. They are switched off, not deleted: their answers and the counters of tasks would go with them."""
+
+    can_create = False
+    can_delete = False
+    column_list = ('username', 'email', 'groups', 'active', 'admin', 'processed', 'last_login')
+    column_details_list = ('id', 'username', 'name', 'email', 'groups', 'active', 'admin', 'processed', 'last_login')
+    column_sortable_list = ('username', 'email')
+    column_searchable_list = ('username', 'email')
+    column_labels = {
+        'id': lazy_gettext('Id'),
+        'username': lazy_gettext('Username'),
+        'name': lazy_gettext('Name'),
+        'email': lazy_gettext('E-mail'),
+        'groups': lazy_gettext('Groups'),
+        'active': lazy_gettext('Active'),
+        'admin': lazy_gettext('Admin'),
+        'processed': lazy_gettext('Answers'),
+        'last_login': lazy_gettext('Last sign-in'),
+    }
+    column_formatters = {
+        'groups': show_ids,
+        'processed': lambda view, context, user, name: _link(AnswerView.url_of(user=user.username), user.processed),
+    }
+    edit_facts = ('email', 'processed', 'last_login')
+    form_columns = ('groups', 'active', 'admin', 'new_password')
+    form_ajax_refs = {
+        'groups': {'fields': ('id', 'description'), 'minimum_input_length': 0, 'placeholder': lazy_gettext('No group')}
+    }
+    form_args = {
+        'groups': {
+            'label': lazy_gettext('Groups'),
+            'description': lazy_gettext('They decide which projects are open.'),
+        },
+        'active': {
+            'label': lazy_gettext('Active'),
+            'description': lazy_gettext('An inactive user is signed out at once and cannot sign in.'),
+        },
+        'admin': {
+            'label': lazy_gettext('Admin'),
+            'description': lazy_gettext('May do everything, these pages included.'),
+        },
+    }
+    form_extra_fields = {
+        'new_password': NewPasswordField(
+            lazy_gettext('New password'),
+            description=lazy_gettext('Left empty, the password stays as it is.'),
+            render_kw={'autocomplete': 'new-password'},
+        )
+    }
+
+    def get_one(self, id: Any) -> User | None:
+        """The user with his groups at hand, as the form needs them."""
+        user = super().get_one(id)
+        return None if user is None else User.objects(pk=user.pk).first()
+
+    def on_model_change(self, form: Any, model: User, is_created: bool) -> None:
+        """Refuse to take away the rights of the last admin who can sign in."""
+        if not (model.active and model.admin) and not _active_admins().filter(pk__ne=model.pk):
+            raise ValidationError(gettext('This is the last active admin; make somebody else an admin first.'))
+
+    def after_model_change(self, form: Any, model: User, is_created: bool) -> None:
+        """Two admins may have demoted each other at the same moment: then neither sees another one left."""
+        if not _active_admins():
+            User.objects(pk=model.pk).update_one(set__active=True, set__admin=True)
+            flash(gettext('%(name)s stays an admin, because no other one is left.', name=model.username), 'warning')
+
+
+def _active_admins() -> Any:
+    return User.objects(admin=True, active=True)
+
+
+class GroupView(CoreView):
+    """Groups and the task types they open."""
+
+    column_list = ('id', 'description', 'allowed_types')
+    column_default_sort = 'id'
+    column_sortable_list = ('id',)
+    column_searchable_list = ('id', 'description')
+    column_labels = {
+        'id': lazy_gettext('Id'),
+        'description': lazy_gettext('Description'),
+        'allowed_types': lazy_gettext('Task types'),
+    }
+    action_disallowed_list = ('delete',)  # one by one, with a question each
+    form_columns = ('id', 'description', 'allowed_types')
+    form_overrides = {'allowed_types': TaskTypesField}
+    form_args = {
+        'id': {
+            'label': lazy_gettext('Id'),
+            'description': lazy_gettext('2 to 100 Latin letters, digits and underscores, no underscore first.'),
+            'validators': [
+                Regexp(_GROUP_ID, message=lazy_gettext('Use 2 to 100 Latin letters, digits and underscores.'))
+            ],
+        },
+        'description': {'label': lazy_gettext('Description')},
+        'allowed_types': {
+            'label': lazy_gettext('Task types'),
+            'description': lazy_gettext('Members of the group may work on these.'),
+        },
+    }
+
+    def on_model_delete(self, model: Group) -> None:
+        """Refuse to delete the group that every new user is put into; without it the site counts as not set up."""
+        if model.id == DEFAULT_GROUP:
+            raise ValidationError(
+                gettext('The group “%(id)s” cannot be deleted; take its task types away.', id=model.id)
+            )
+
+
+class BatchView(CoreView):
+    """Batches. Loading and deleting them is the work of the command line, because tasks and answers come and go with them."""
+
+    can_create = False
+    can_delete = False
+    column_list = ('id', 'task_type', 'progress', 'closed', 'priority', 'created_at')
+    column_details_list = (*column_list, 'redundancy', 'batch_meta')
+    column_sortable_list = ('id', 'priority', 'created_at')
+    column_searchable_list = ('id',)
+    column_filters = (EqualFilter('task_type', lazy_gettext('Type'), options=_task_types), ClosedFilter())
+    column_labels = {
+        'id': lazy_gettext('Id'),
+        'task_type': lazy_gettext('Type'),
+        'progress': lazy_gettext('Closed tasks'),
+        'closed': lazy_gettext('Closed'),
+        'priority': lazy_gettext('Priority'),
+        'redundancy': lazy_gettext('Answers per task'),
+        'created_at': lazy_gettext('Loaded'),
+        'batch_meta': lazy_gettext('Facts'),
+    }
+    column_formatters = {
+        'id': lambda view, context, batch, name: _link(TaskView.url_of(batch=batch.id), batch.id),
+        'progress': show_progress,
+        'batch_meta': show_json,
+    }
+    edit_facts = ('task_type', 'progress', 'closed', 'redundancy', 'created_at')
+    form_columns = ('priority',)
+    form_args = {
+        'priority': {
+            'label': lazy_gettext('Priority'),
+            'description': lazy_gettext('Tasks of a batch with a higher number are handed out first.'),
+            'validators': [NumberRange(-MAX_PRIORITY, MAX_PRIORITY)],
+        }
+    }
+
+
+class JsonView(CoreView):
+    """Edits one JSON object of a document, and nothing else of it.
+
+    Tasks, answers, batches, users and work sessions count each other: a document created or deleted here would leave all
+    those counters wrong. Tasks come by loading a file; they and their answers go with their batch.
+    """
+
+    can_create = False
+    can_delete = False
+    endpoint_name = ''
+    json_field = ''
+    filter_order: tuple[str, ...] = ()  # names of ``column_filters`` in their order, for links
+
+    def update_model(self, form: Any, model: Any) -> bool:
+        """Store the object if nothing speaks against it.
+
+        A targeted update: what changed meanwhile stays, and mongoengine would take ``true`` for equal to ``1`` and ``{}``
+        for a missing value.
+        """
+        field = form[self.json_field]
+        refusal = self.refusal(model, field.data)
+        if refusal:
+            field.errors = [refusal]
+            return False
+        if not self.model.objects(pk=model.pk).update_one(**{f'set__{self.json_field}': field.data}):
+            flash(gettext('It has been deleted meanwhile.'), 'error')
+            return False
+        return True
+
+    def refusal(self, model: Any, value: dict[str, Any]) -> str:
+        """Why this object cannot be stored; '' if it can."""
+        return ''
+
+    @classmethod
+    def url_of(cls, **conditions: str) -> str:
+        """The address of the list, filtered: ``url_of(batch='b1')``."""
+        arguments = {
+            f'flt{n}_{cls.filter_order.index(name)}': value for n, (name, value) in enumerate(conditions.items())
+        }
+        return url_for(f'{cls.endpoint_name}.index_view', **arguments)
+
+
+class TaskView(JsonView):
+    """Tasks: what they ask, and how far they are."""
+
+    endpoint_name = 'task'
+    json_field = 'task_data'
+    column_list = ('id', 'task_type', 'batch', 'closed', 'users_count', 'task_data')
+    column_details_list = (
+        'id',
+        'task_type',
+        'batch',
+        'closed',
+        'users_count',
+        'need',
+        'users_processed',
+        'users_skipped',
+        'media',
+        'task_data',
+    )
+    column_sortable_list = ('id',)
+    column_searchable_list = ('id',)
+    filter_order = ('type', 'batch', 'closed')
+    column_filters = (
+        EqualFilter('task_type', lazy_gettext('Type'), options=_task_types),
+        EqualFilter('batch', lazy_gettext('Batch')),
+        ClosedFilter(),
+    )
+    column_labels = {
+        'id': lazy_gettext('Id'),
+        'task_type': lazy_gettext('Type'),
+        'batch': lazy_gettext('Batch'),
+        'closed': lazy_gettext('Closed'),
+        'users_count': lazy_gettext('Answers'),
+        'need': lazy_gettext('Answers needed'),
+        'users_processed': lazy_gettext('Answered by'),
+        'users_skipped': lazy_gettext('Skipped by'),
+        'media': lazy_gettext('Files'),
+        'task_data': lazy_gettext('Data'),
+    }
+    column_formatters = {
+        'batch': show_id,
+        'users_count': lambda view, context, task, name: _link(AnswerView.url_of(task=task.id), task.users_count),
+        'task_data': show_preview,
+    }
+    column_formatters_detail = {
+        **column_formatters,
+        'users_processed': show_names,
+        'users_skipped': show_names,
+        'media': show_json,
+        'task_data': show_json,
+    }
+    edit_facts = ('task_type', 'batch', 'closed', 'users_count')
+    form_columns = ('task_data',)
+    form_overrides = {'task_data': JsonObjectField}
+    form_args = {
+        'task_data': {
+            'label': lazy_gettext('Data'),
+            'description': lazy_gettext(
+                'A JSON object. Answers stay as they are; files are loaded with a task, not here.'
+            ),
+        }
+    }
+    form_widget_args = {'task_data': {'rows': 16, 'spellcheck': 'false', 'class': 'form-control va-code'}}
+
+    def search_placeholder(self) -> str:
+        """Says how ids are searched."""
+        return gettext('Id begins with …')
+
+    def _search(self, query: Any, search_term: str) -> Any:
+        return query.filter(id__startswith=search_term)  # unlike “contains”, this is answered by the index
+
+    def refusal(self, model: AbstractTask, value: dict[str, Any]) -> str:
+        """An empty task cannot be loaded either."""
+        return '' if value else gettext('task_data: a task must not be empty.')
+
+
+class AnswerView(JsonView):
+    """Answers. They are not deleted here: the counters of task, batch and user would no longer fit their documents."""
+
+    endpoint_name = 'answer'
+    json_field = 'result'
+    column_list = ('created_at', 'created_by', 'task_type', 'task', 'result', 'extra')
+    column_details_list = ('id', *column_list)
+    column_sortable_list = ('created_at',)
+    filter_order = ('type', 'task', 'user')
+    column_filters = (
+        EqualFilter('task_type', lazy_gettext('Type'), options=_task_types),
+        EqualFilter('task', lazy_gettext('Task')),
+        UserFilter('created_by', lazy_gettext('User')),
+    )
+    column_labels = {
+        'id': lazy_gettext('Id'),
+        'created_at': lazy_gettext('Given'),
+        'created_by': lazy_gettext('User'),
+        'task_type': lazy_gettext('Type'),
+        'task': lazy_gettext('Task'),
+        'result': lazy_gettext('Result'),
+        'extra': lazy_gettext('Extra'),
+    }
+    column_descriptions = {'extra': lazy_gettext('Came when the task had enough answers; exported, but not counted.')}
+    column_formatters = {
+        'created_by': lambda view, context, answer, name: _name_of(answer.created_by),
+        'task': lambda view, context, answer, name: _link(
+            url_for('task.details_view', id=_pk(answer.task)), _pk(answer.task)
+        ),
+        'result': show_preview,
+        'extra': lambda view, context, answer, name: bool(answer.extra),
+    }
+    column_formatters_detail = {**column_formatters, 'result': show_json}
+    edit_facts = ('created_at', 'created_by', 'task_type', 'task')
+    form_columns = ('result',)
+    form_overrides = {'result': JsonObjectField}
+    form_args = {
+        'result': {
+            'label': lazy_gettext('Result'),
+            'description': lazy_gettext('A JSON object, checked by the task type like an answer of a volunteer.'),
+        }
+    }
+    form_widget_args = {'result': {'rows': 16, 'spellcheck': 'false', 'class': 'form-control va-code'}}
+
+    def get_list(self, *args: Any, **kwargs: Any) -> tuple[int | None, Any]:
+        """One page of answers, the users fetched together."""
+        count, answers = super().get_list(*args, **kwargs)
+        return count, _with_users(answers)
+
+    def get_one(self, id: Any) -> AbstractAnswer | None:
+        """The answer with its user at hand."""
+        answer = super().get_one(id)
+        return None if answer is None else _with_users([answer])[0]
+
+    def refusal(self, model: AbstractAnswer, value: dict[str, Any]) -> str:
+        """What the task type has to say; nothing if its plugin is not loaded or the task is gone."""
+        kind = current_app.task_types.get(model.task_type)
+        task = AbstractTask.objects(pk=_pk(model.task)).first()
+        if kind is not None and task is not None:
+            try:
+                kind.validate_result(task, value)
+            except TaskValidationError as error:
+                return str(error)
+        return ''
+
+
+def _with_users(answers: Iterable[AbstractAnswer]) -> list[AbstractAnswer]:
+    answers = list(answers)
+    users = User.objects.in_bulk([_pk(answer.created_by) for answer in answers])
+    for answer in answers:
+        answer.created_by = users.get(_pk(answer.created_by), answer.created_by)
+    return answers
+
+
+def _name_of(user: User | DBRef | None) -> str:
+    """The name of a user, or his id if he is not there any more."""
+    return user.username if isinstance(user, User) else str(_pk(user))
