@@ -57,6 +57,7 @@ setup(
         'webassets>=3',
         'werkzeug>=3.1.9,<4',
         'wtforms>=3.2',
+        'zstandard>=0.23',
     ],
     extras_require={
         'mongod': MONGOD,

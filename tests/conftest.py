@@ -34,7 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def find_chromium() -> str | None:
     """The program named by CHROMIUM, else the Chromium or Chrome of this machine."""
-    names = [os.environ['CHROMIUM']] if os.environ.get('CHROMIUM') else ['chromium', 'chromium-browser', 'google-chrome']
+    names = (
+        [os.environ['CHROMIUM']] if os.environ.get('CHROMIUM') else ['chromium', 'chromium-browser', 'google-chrome']
+    )
     return next(filter(None, map(shutil.which, names)), None)
 
 
@@ -65,7 +67,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     if hasattr(session.config, 'workerinput') or reporter is None:
         return
     for folder, what in _left_out(session.config).items():
-        reporter.write_line(f'NOT RUN: the tests in {folder.relative_to(TESTS.parent)} need {what}.', red=True, bold=True)
+        reporter.write_line(
+            f'NOT RUN: the tests in {folder.relative_to(TESTS.parent)} need {what}.', red=True, bold=True
+        )
         if os.environ.get('VULYK_REQUIRE_ALL_TESTS') == '1':
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -104,6 +108,11 @@ def settings(mongo_uri: str, test_folder: Path, worker_id: str) -> dict:
 
 class Browser(FlaskClient):
     """A test client that sends the token of its session with every POST, as ``base.js`` does."""
+
+    def open(self, *args, **kwargs):
+        # In a context of its own, as on a server: in the one the tests live in, requests would share flask.g.
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
 
     def post(self, *args, **kwargs):
         headers = dict(kwargs.pop('headers', None) or {})

@@ -8,9 +8,9 @@ from vulyk_plain.models.tasks import PlainAnswer, PlainTask
 
 from tests.factories import answer, make_tasks, make_user
 from vulyk.cli.batches import add_batch
+from vulyk.loading import make_id
 from vulyk.models import media
 from vulyk.models.exc import TaskImportError
-from vulyk.models.task_types import task_id
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
 
@@ -21,13 +21,14 @@ PNG = b'\x89PNG\r\n\x1a\n' + bytes(8)
 
 
 def test_id_of_a_task_is_the_sha_1_of_its_compact_json():
-    assert task_id({'n': 2, 'text': 'task 2'}) == '7d75a0f5c168adb14660'
+    assert make_id('plain_task', {'n': 2, 'text': 'task 2'}, None) == '7d75a0f5c168adb14660'
 
 
 def test_imported_record_is_an_open_task_of_its_batch(plain):
     assert plain.import_tasks([{'n': 1}], 'b1') == (1, 0)
     task = PlainTask.objects.no_dereference().get()
-    assert (task.id, task.batch.id, task.task_type, task.closed) == (task_id({'n': 1}), 'b1', 'plain_task', False)
+    assert task.id == make_id('plain_task', {'n': 1}, None)
+    assert (task.batch.id, task.task_type, task.closed) == ('b1', 'plain_task', False)
 
 
 def test_record_that_is_a_task_already_is_left_out_and_counted(plain):
@@ -47,8 +48,8 @@ def test_record_that_another_type_holds_becomes_a_task_with_the_types_name_in_it
     assert other.import_tasks([{'n': 1}], 'b2') == (1, 0)
     assert other.import_tasks([{'n': 1}], 'b2') == (0, 1)
     assert {task.id: task.task_type for task in PlainTask.objects} == {
-        task_id({'n': 1}): 'plain_task',
-        f'{task_id({"n": 1})}.other_task': 'other_task',
+        make_id('plain_task', {'n': 1}, None): 'plain_task',
+        make_id('plain_task', {'n': 1}, None) + '.other_task': 'other_task',
     }
 
 
@@ -56,7 +57,7 @@ def test_record_that_a_disabled_plugin_holds_is_not_a_crash(plain):
     plain.import_tasks([{'n': 1}], 'b1')
     AbstractTask._get_collection().update_one({}, {'$set': {'_cls': 'AbstractTask.Gone', 'taskType': 'gone'}})
     assert plain.import_tasks([{'n': 1}], 'b2') == (1, 0)
-    assert PlainTask.objects.get().id == f'{task_id({"n": 1})}.plain_task'
+    assert PlainTask.objects.get().id == make_id('plain_task', {'n': 1}, None) + '.plain_task'
 
 
 @pytest.mark.parametrize(

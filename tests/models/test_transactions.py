@@ -12,8 +12,9 @@ from vulyk_plain.models.tasks import PlainAnswer, PlainTask
 from tests.factories import answer, make_tasks, make_user
 from vulyk import signals
 from vulyk.models.exc import AnswerConflictError, TaskSkipError
+from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.models.tasks import AbstractTask, Batch, Closing
 from vulyk.models.transaction import after_commit, in_transaction
 from vulyk.models.user import Group, User
 
@@ -59,27 +60,26 @@ def broken(*args, **kwargs):
     [
         (lambda kind: kind, '_update_task_on_answer'),
         (lambda kind: kind, '_is_ready_for_autoclose'),
-        (lambda kind: kind, '_count_in_batch'),
         (lambda kind: kind.work_session_manager, 'end_work_session'),
-        (lambda kind: Batch, 'task_done_in'),
+        (lambda kind: Progress, 'count_answer'),
+        (lambda kind: Closing, '_get_collection'),
     ],
 )
 def test_exception_in_the_middle_of_an_answer_leaves_nothing(variant, monkeypatch, owner, method):
-    kind, user = variant(redundancy=1 if 'batch' in method or 'done_in' in method else 2), make_user()
+    kind, user = variant(redundancy=1), make_user()
     (task,) = make_tasks(kind, 1)
     before = task.to_mongo()
     monkeypatch.setattr(owner(kind), method, broken)
     with pytest.raises(RuntimeError, match='the power is gone'):
         kind.on_task_done(user, task.id, {})
-    assert (PlainAnswer.objects.count(), WorkSession.objects.count(), user.reload().processed) == (0, 0, 0)
+    assert (PlainAnswer.objects.count(), WorkSession.objects.count(), Progress.objects.count()) == (0, 0, 0)
+    assert user.reload().processed == Batch.objects.get().tasks_processed == 0
     assert task.reload().to_mongo() == before
-    assert Batch.objects.get().tasks_processed == 0
 
 
 def test_exception_in_the_middle_of_an_answer_sends_no_signal(plain, monkeypatch):
     (task,), heard = make_tasks(plain, 1), []
-    monkeypatch.setattr(plain, '_count_in_batch', broken)
-    answer(plain, task, make_user())
+    monkeypatch.setattr(Progress, 'count_answer', broken)
     with signals.on_task_done.connected_to(lambda sender, answer: heard.append(answer)), pytest.raises(RuntimeError):
         plain.on_task_done(make_user(), task.id, {})
     assert heard == []
@@ -91,6 +91,17 @@ def test_answer_can_be_given_again_after_it_failed(plain, monkeypatch):
         patch.setattr(plain, '_update_task_on_answer', broken)
         plain.on_task_done(user, task.id, {'a': 1})
     assert answer(plain, task, user, {'a': 2}).users_count == 1
+
+
+def test_batch_that_could_not_be_counted_is_counted_with_its_next_task(variant, monkeypatch):
+    kind = variant(redundancy=1)
+    one, other = make_tasks(kind, 2)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(Batch, 'count_closed', broken)
+        kind.on_task_done(make_user(), one.id, {})
+    assert (one.reload().closed, Batch.objects.get().tasks_processed) == (True, 0)
+    answer(kind, other, make_user())
+    assert (Batch.objects.get().tasks_processed, Batch.objects.get().closed) == (2, True)
 
 
 def test_refused_skip_leaves_nothing(plain):

@@ -1,71 +1,30 @@
 """Tasks in, answers out."""
 
-import bz2
 import glob
-import gzip
-import io
+import json
 import os
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import click
 import orjson
 from flask import current_app
 
+from vulyk import loading
 from vulyk.cli.batches import add_batch, default_batch_id, parse_meta, validate_batch
 from vulyk.cli.context import TASK_TYPE, with_database
 from vulyk.ext import consistency
-from vulyk.models.exc import MalformedResultError, TaskImportError
-from vulyk.models.fields import parse_json_object
-from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType, ImportResult
+from vulyk.loading import open_anything
+from vulyk.models.exc import TaskImportError
+from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractTask, Batch
 from vulyk.models.transaction import in_transaction
 
-_BOMS = {b'\xff\xfe': 'UTF-16', b'\xfe\xff': 'UTF-16'}
-
-
-class Records(NamedTuple):
-    """What a file holds: JSON objects, and the line each stands on."""
-
-    path: str
-    lines: list[int]
-    objects: list[dict[str, Any]]
-
-
-@contextmanager
-def open_anything(filename: str) -> Generator[IO[bytes], None, None]:
-    """Open a plain, ``.gz`` or ``.bz2`` file for reading bytes."""
-    openers = {'.gz': gzip.open, '.bz2': bz2.open}
-    with openers.get(Path(filename).suffix, open)(filename, 'rb') as file:
-        yield file
-
-
-def read_records(path: str) -> Records:
-    """Read a file of JSON objects, one a line; blank lines are passed over.
-
-    :raises TaskImportError: naming file, line and reason.
-    """
-    lines, objects = [], []
-    number = 0
-    try:
-        with open_anything(path) as file:
-            for number, line in enumerate(io.BufferedReader(file), 1):
-                if number == 1:
-                    line = _without_bom(line, path)
-                if line.strip():
-                    objects.append(parse_json_object(line, what='task'))
-                    lines.append(number)
-    except MalformedResultError as error:
-        raise TaskImportError(f'{path}, line {number}: {error}') from error
-    except EOFError as error:
-        raise TaskImportError(f'{path}, after line {number}: the archive is cut off.') from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise TaskImportError(f'{path}, after line {number}: cannot be read ({reason}).') from error
-    return Records(path, lines, objects)
+__all__ = ['export_reports', 'load_tasks', 'open_anything']
 
 
 def load_tasks(task_type: AbstractTaskType, path: str, batch: str) -> int:
@@ -77,8 +36,17 @@ def load_tasks(task_type: AbstractTaskType, path: str, batch: str) -> int:
     return load_files(task_type, [path], batch, {}).loaded
 
 
-def load_files(task_type: AbstractTaskType, paths: Iterable[str], batch: str, meta: dict[str, Any]) -> ImportResult:
-    """Load several files as one batch, everything or nothing.
+def load_files(
+    task_type: AbstractTaskType,
+    paths: Sequence[str],
+    batch: str,
+    meta: dict[str, Any],
+    *,
+    key: str | None = None,
+    skip_invalid: bool = False,
+    progress: Callable[[], None] = lambda: None,
+) -> loading.Loaded:
+    """Load several files as one batch, everything or nothing; they should have been checked with ``loading.check``.
 
     :param meta: facts of the batch that differ from the defaults of the task type.
     :raises TaskImportError: naming file, line and reason.
@@ -86,17 +54,40 @@ def load_files(task_type: AbstractTaskType, paths: Iterable[str], batch: str, me
     """
     default = current_app.config['DEFAULT_BATCH']
     batch_id = default_batch_id(task_type, default) if batch == default else batch
-    files = [read_records(path) for path in paths]
-    media = [_located(_store_media, task_type, records) for records in files]
 
-    def load() -> ImportResult:
-        results = [
-            _located(_import, task_type, records, batch_id, stored)
-            for records, stored in zip(files, media, strict=True)
-        ]
-        total = ImportResult(*(sum(column) for column in zip(*results, strict=True)))
-        add_batch(batch_id, total.loaded, task_type, default, meta)
-        return total
+    def publish(count: int) -> None:
+        add_batch(batch_id, count, task_type, default, meta)
+
+    if task_type.imports_itself():
+        return _load_as_the_plugin_wants(task_type, paths, batch_id, publish)
+    return loading.load(
+        task_type,
+        paths,
+        batch_id,
+        publish=publish,
+        max_media_bytes=current_app.config['MEDIA_MAX_BYTES'],
+        key=key,
+        skip_invalid=skip_invalid,
+        progress=progress,
+    )
+
+
+def _load_as_the_plugin_wants(
+    task_type: AbstractTaskType, paths: Sequence[str], batch_id: str, publish: Callable[[int], None]
+) -> loading.Loaded:
+    """For plugins that override ``import_tasks``: it gets all records at once, in one transaction."""
+    records = []
+    for path in paths:
+        for item in loading.read_records(path):
+            if isinstance(item, TaskImportError):
+                raise item
+            records.append(item.data)
+
+    def load() -> loading.Loaded:
+        result = task_type.import_tasks(records, batch_id)  # plugins may return nothing
+        loaded, duplicates = (result.loaded, result.duplicates) if result else (len(records), 0)
+        publish(loaded)
+        return loading.Loaded(loaded, duplicates, 0)
 
     return in_transaction(load)
 
@@ -123,36 +114,6 @@ def export_reports(task_id: AbstractTaskType, path: str, batch: str, closed: boo
     return count
 
 
-def _without_bom(line: bytes, path: str) -> bytes:
-    for mark, name in _BOMS.items():
-        if line.startswith(mark):
-            raise TaskImportError(f'{path}, line 1: the file is {name}; save it as UTF-8.')
-    return line.removeprefix(b'\xef\xbb\xbf')
-
-
-def _store_media(task_type: AbstractTaskType, records: Records) -> dict[str, str]:
-    if not task_type.media_fields:
-        return {}
-    limit = current_app.config['MEDIA_MAX_BYTES']
-    return task_type.store_media(records.objects, Path(records.path).parent, max_bytes=limit)
-
-
-def _import(task_type: AbstractTaskType, records: Records, batch_id: str, media: dict[str, str]) -> ImportResult:
-    # Plugins that override import_tasks know its two documented parameters, and may return nothing.
-    result = task_type.import_tasks(records.objects, batch_id, **({'media': media} if media else {}))
-    return result or ImportResult(loaded=len(records.objects), duplicates=0)
-
-
-def _located(step: Any, task_type: AbstractTaskType, records: Records, *args: Any) -> Any:
-    """Run a step over the records of a file; its error names the file and the line."""
-    try:
-        return step(task_type, records, *args)
-    except TaskImportError as error:
-        if error.record is None:
-            raise
-        raise TaskImportError(f'{records.path}, line {records.lines[error.record - 1]}: {error}') from error
-
-
 @click.group('db')
 def db_group() -> None:
     """Load tasks and export answers."""
@@ -163,22 +124,88 @@ def db_group() -> None:
 @click.argument('path', nargs=-1, required=True)
 @click.option('--batch', help='Id of the new batch; left out: the default batch, which may be extended.')
 @click.option('--meta', type=(str, str), multiple=True, metavar='KEY VALUE', help='A fact of the batch; repeatable.')
+@click.option('--key', metavar='FIELD', help='Field whose value becomes the id of the task.')
+@click.option('--skip-invalid', is_flag=True, help='Leave out records that are not valid, and count them.')
+@click.option('--dry-run', is_flag=True, help='Only check: counts, problems, and the first three tasks.')
 @with_database
-def load_command(task_type: AbstractTaskType, path: tuple[str, ...], batch: str | None, meta: Any) -> None:
-    """Load files of JSON lines (plain, .gz, .bz2; quoted wildcards work) as tasks of TYPE: all of them, or none."""
+def load_command(
+    task_type: AbstractTaskType,
+    path: tuple[str, ...],
+    batch: str | None,
+    meta: tuple[tuple[str, str], ...],
+    key: str | None,
+    skip_invalid: bool,
+    dry_run: bool,
+) -> None:
+    """Load files as tasks of TYPE: all of them, or none.
+
+    Files hold one JSON object a line, or CSV with the names of the fields in the first line; .gz, .bz2, .xz and .zst are
+    unpacked. Quoted wildcards work; several files become one batch.
+    """
     default = current_app.config['DEFAULT_BATCH']
     batch = validate_batch(None, 'batch', default if batch is None else batch, default)
     facts = parse_meta(task_type, meta)
     files = [found for pattern in path for found in _expanded(pattern)]
-    for number, file in enumerate(files, 1):
-        click.echo(f'Loading file {number} from {len(files)}: {file}')
+    limit = current_app.config['MEDIA_MAX_BYTES']
     try:
-        result = load_files(task_type, files, batch, facts)
+        report = loading.check(task_type, files, max_media_bytes=limit, key=key)
+        _tell_problems(report)
+        if report.invalid and not skip_invalid:
+            raise TaskImportError(f'{report.invalid} of {report.records + report.invalid} records are not valid.')
+        if dry_run:
+            click.echo(f'{report.records} records in {len(files)} files can be loaded. The first of them:')
+            for data in report.first:
+                click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+            return
+        with _Bar(report.records + report.invalid) as bar:
+            result = load_files(
+                task_type, files, batch, facts, key=key, skip_invalid=skip_invalid, progress=bar.advance
+            )
     except TaskImportError as error:
         raise click.UsageError(f'{error} Nothing was loaded.') from error
     click.echo(f'Finished loading {result.loaded} tasks')
     if result.duplicates:
         click.echo(f'{result.duplicates} records are tasks already and were left out')
+    if result.invalid:
+        click.echo(f'{result.invalid} records are not valid and were left out')
+
+
+def _tell_problems(report: loading.Report) -> None:
+    for problem in report.problems:
+        click.echo(problem, err=True)
+    if report.invalid > len(report.problems):
+        click.echo(f'… and {report.invalid - len(report.problems)} more', err=True)
+
+
+class _Bar:
+    """A progress bar on a terminal, with the rate and the time left; elsewhere nothing."""
+
+    def __init__(self, length: int) -> None:
+        self._started = time.monotonic()
+        self._number = 0
+        self._bar = click.progressbar(
+            length=length,
+            label='Loading',
+            file=sys.stderr,
+            item_show_func=self._rate,
+            show_pos=True,
+            hidden=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> '_Bar':
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._bar.__exit__(*details)
+
+    def advance(self) -> None:
+        self._number += 1
+        if self._number % 500 == 0:
+            self._bar.update(500, self._number)
+
+    def _rate(self, number: int | None) -> str:
+        return f'{(number or 0) / (time.monotonic() - self._started):,.0f} a second'
 
 
 def _expanded(pattern: str) -> list[str]:
@@ -248,7 +275,12 @@ def repair_command() -> None:
     """Complete what was left unfinished, mend counters, and say what was done."""
     redundancies = {name: task_type.redundancy for name, task_type in current_app.task_types.items()}
     repairs = 0
-    for text in consistency.repair(redundancies, datetime.now(UTC)):
+    now = datetime.now(UTC)
+    for name in redundancies:
+        if dead := loading.remove_dead_loads(name, now):
+            repairs += dead
+            click.echo(f'{name}: what {dead} interrupted loads had left is deleted.')
+    for text in consistency.repair(redundancies, now):
         repairs += 1
         click.echo(text)
     click.echo(f'{repairs} repairs' if repairs else 'Nothing to repair.')

@@ -15,8 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from vulyk import demo, mongod
 from vulyk.cli.context import site
-from vulyk.cli.db import read_records
-from vulyk.cli.samples import seed
+from vulyk.cli.samples import sample_records, seed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -102,7 +101,7 @@ def _write_example(task_type: 'AbstractTaskType', folder: Path) -> Path:
     """A file of three tasks to try ``db load`` with: samples under another key, with their pictures."""
     path = folder / 'tasks.jsonl'
     with as_file(files(task_type.package) / task_type.samples) as samples:
-        records = read_records(str(samples / 'tasks.jsonl')).objects[:3]
+        records = sample_records(samples)[:3]
         for file in (record[field] for record in records for field in task_type.media_fields):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(samples / file, folder / file)

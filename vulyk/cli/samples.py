@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import current_app
 
 from vulyk import demo
 from vulyk.cli import project_init
 from vulyk.cli.batches import add_batch
-from vulyk.cli.db import read_records
+from vulyk.loading import Record, read_records
 from vulyk.models.tasks import Batch
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
@@ -47,7 +47,7 @@ def seed() -> None:
 
 
 def _load(task_type: 'AbstractTaskType', folder: Path) -> None:
-    records = read_records(str(folder / 'tasks.jsonl')).objects
+    records = sample_records(folder)
     media = task_type.store_media(records, folder, max_bytes=current_app.config['MEDIA_MAX_BYTES'])
     parts = [records[:FIRST_BATCH], records[FIRST_BATCH:]]
     for number, part in enumerate(filter(None, parts), 1):
@@ -59,6 +59,11 @@ def _load(task_type: 'AbstractTaskType', folder: Path) -> None:
         ids = {task.task_data['key']: task.id for task in task_type.task_model.objects(task_type=task_type.type_name)}
         for chosen in choose_answers(_read_answers(answers), per_task=task_type.redundancy - 1):
             task_type.on_task_done(_volunteer(chosen.worker), ids[chosen.key], task_type.sample_result(chosen.answer))
+
+
+def sample_records(folder: Path) -> list[dict[str, Any]]:
+    """The tasks in the folder of a plugin's samples."""
+    return [item.data for item in read_records(str(folder / 'tasks.jsonl')) if isinstance(item, Record)]
 
 
 def _load_batch(task_type: 'AbstractTaskType', records: list[dict], batch_id: str, media: dict[str, str]) -> None:

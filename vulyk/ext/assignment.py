@@ -121,7 +121,8 @@ def _batch_order(batch: dict[str, Any]) -> tuple[Any, ...]:
 
 def _read_open_loads(task_type: str) -> list[OpenLoad]:
     loads: dict[str | None, list[ObjectId]] = {}
-    for load in Load._get_collection().find({'taskType': task_type, 'finished': {'$ne': True}}, sort=[('_id', 1)]):
+    where = {'taskType': task_type, 'finished': {'$ne': True}, 'loading': {'$ne': True}}
+    for load in Load._get_collection().find(where, sort=[('_id', 1)]):
         loads.setdefault(load.get('batch'), []).append(load['_id'])
     first_to_do = open_batches(task_type)
     elsewhere = [batch for batch in loads if batch is not None and batch not in first_to_do]

@@ -9,7 +9,7 @@ from vulyk.ext import counting, leases
 from vulyk.ext.assignment import STRATEGIES, open_loads, reap, task_order
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, loose_load
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, loose_load
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
 from vulyk.utils import chunked
@@ -123,7 +123,8 @@ def _check_batches(batches: list[dict]) -> list[Problem]:
 
 def _batch_problems(batch: dict[str, Any]) -> Iterator[str]:
     tasks = AbstractTask._get_collection()
-    total = tasks.count_documents({'batch': batch['_id']})
+    unseen = Load._get_collection().distinct('_id', {'batch': batch['_id'], 'loading': True})
+    total = tasks.count_documents({'batch': batch['_id'], 'load': {'$nin': unseen}})
     closed = tasks.count_documents({'batch': batch['_id'], 'closed': True})
     pending = Closing._get_collection().count_documents({'batch': batch['_id']})
     count, processed = batch.get('tasksCount', 0), batch.get('tasksProcessed', 0)

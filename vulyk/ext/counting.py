@@ -82,7 +82,8 @@ def recount_batch(batch_id: str) -> None:
     def recount() -> None:
         tasks = AbstractTask._get_collection()
         Closing._get_collection().delete_many({'batch': batch_id})
-        total = tasks.count_documents({'batch': batch_id})
+        unseen = Load._get_collection().distinct('_id', {'batch': batch_id, 'loading': True})
+        total = tasks.count_documents({'batch': batch_id, 'load': {'$nin': unseen}})
         done = tasks.count_documents({'batch': batch_id, 'closed': True})
         if done < total:
             Load.open_again(batch_id)

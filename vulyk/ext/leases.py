@@ -8,6 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
+from vulyk.utils import aware
+
 Stage = dict[str, Any]
 
 FRESH, RETURNED = 'fresh', 'returned'
@@ -17,7 +19,6 @@ _LEASES = {'$ifNull': ['$leases', []]}
 _COUNT = {'$ifNull': ['$usersCount', 0]}
 _PROCESSED = {'$ifNull': ['$usersProcessed', []]}
 _SKIPPED = {'$ifNull': ['$usersSkipped', []]}
-_NOT_FRESH = {'$cond': [{'$eq': ['$lane', FRESH]}, None, '$lane']}
 
 
 def new(need: int) -> dict[str, Any]:
@@ -42,8 +43,8 @@ def claim(user_id: ObjectId, until: datetime, need: int, now: datetime) -> list[
 
 
 def release(user_id: ObjectId, now: datetime) -> list[Stage]:
-    """Take the user's place back; nobody walks past a task twice, so that it goes to the lane of returned ones."""
-    return [{'$set': {'leases': _others(user_id), 'lane': _NOT_FRESH}}, *settle(now)]
+    """Take the user's place back; he has walked past the task, so that it is returned now, whatever lane it was in."""
+    return [{'$set': {'leases': _others(user_id), 'lane': None}}, *settle(now)]
 
 
 def renew(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
@@ -75,7 +76,8 @@ def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> lis
     is_open = {'$and': [{'$ne': ['$closed', True]}, {'$lt': [_COUNT, '$need']}]}
     full = {'$gte': ['$usersCount', '$need']}
     overbooked = {'$gt': [{'$add': ['$usersCount', {'$size': '$leases'}]}, '$need']}
-    not_last = {'$ne': ['$$this.until', {'$max': '$leases.until'}]}
+    last = {'$arrayElemAt': ['$leases.user', {'$indexOfArray': ['$leases.until', {'$max': '$leases.until'}]}]}
+    early = {'$or': [closing, {'$eq': ['$closedEarly', True]}]}  # an extra answer does not change why it was closed
     return [
         {'$set': {'need': {'$ifNull': ['$need', need]}}},
         _drop_expired(now),
@@ -90,8 +92,8 @@ def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> lis
         {
             '$set': {
                 'closed': {'$or': [{'$eq': ['$closed', True]}, full, closing]},
-                'closedEarly': {'$and': [closing, {'$not': [full]}]},
-                'leases': {'$cond': [overbooked, {'$filter': {'input': '$leases', 'cond': not_last}}, '$leases']},
+                'closedEarly': {'$and': [early, {'$not': [full]}]},
+                'leases': {'$cond': [overbooked, _all_but(last), '$leases']},
             }
         },
         *settle(now),
@@ -100,7 +102,13 @@ def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> lis
 
 def recounted(facts: dict[str, Any], now: datetime) -> list[Stage]:
     """Set what was derived from the answers; whoever has taken his back may want to find the task again."""
-    return [{'$set': {**facts, 'lane': _NOT_FRESH}}, *settle(now)]
+    return [{'$set': {**facts, 'lane': None}}, *settle(now)]
+
+
+def fitting(held: list[dict[str, Any]], places: int, now: datetime) -> list[dict[str, Any]]:
+    """The leases that may stay when only so many places are left: those that end first, as with a late answer."""
+    live = sorted((lease for lease in held if aware(lease['until']) > now), key=lambda lease: lease['until'])
+    return live[: max(places, 0)]
 
 
 def settle(now: datetime) -> list[Stage]:
@@ -122,14 +130,18 @@ def settle(now: datetime) -> list[Stage]:
 
 
 def _drop_expired(now: datetime) -> Stage:
-    """Its holder has walked past the task: were it still fresh, he would never find it again."""
+    """Its holder has walked past the task: only as one returned now he finds it again."""
     live = {'$filter': {'input': _LEASES, 'cond': {'$gt': ['$$this.until', now]}}}
     some_expired = {'$lt': [{'$size': live}, {'$size': _LEASES}]}
-    return {'$set': {'leases': live, 'lane': {'$cond': [some_expired, _NOT_FRESH, '$lane']}}}
+    return {'$set': {'leases': live, 'lane': {'$cond': [some_expired, None, '$lane']}}}
 
 
 def _others(user_id: ObjectId) -> Stage:
-    return {'$filter': {'input': _LEASES, 'cond': {'$ne': ['$$this.user', user_id]}}}
+    return _all_but(user_id)
+
+
+def _all_but(user: Any) -> Stage:
+    return {'$filter': {'input': _LEASES, 'cond': {'$ne': ['$$this.user', user]}}}
 
 
 def _with(array: Any, item: ObjectId) -> Stage:

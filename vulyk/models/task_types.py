@@ -1,6 +1,5 @@
 """Task types: the root of every plugin."""
 
-import hashlib
 import json
 import logging
 from collections import defaultdict
@@ -11,14 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError, ValidationError
 from pymongo import ReturnDocument
 
-from vulyk import signals
+from vulyk import loading, signals
 from vulyk.ext import counting, leases
-from vulyk.ext.assignment import Assigner, Strategy, open_loads, strategy_named, task_order
+from vulyk.ext.assignment import Assigner, Strategy, open_loads, strategy_named
 from vulyk.ext.leaderboard import LeaderBoardManager
 from vulyk.ext.worksession import WorkSessionManager
 from vulyk.models import media as media_storage
@@ -194,6 +192,10 @@ class AbstractTaskType:
         records = [_checked(record, number) for number, record in enumerate(tasks, 1)]
         return in_transaction(lambda: self._insert(records, batch, media or {}))
 
+    def imports_itself(self) -> bool:
+        """Whether the plugin has an ``import_tasks`` of its own, which then gets all records of a load at once."""
+        return _overrides(self, 'import_tasks')
+
     def store_media(self, records: Iterable[dict[str, Any]], root: Path, *, max_bytes: int) -> dict[str, str]:
         """Copy the files named by ``media_fields`` into media storage; all are checked before the first is stored.
 
@@ -214,46 +216,21 @@ class AbstractTaskType:
 
     def _insert(self, records: list[dict[str, Any]], batch: str | None, files: Mapping[str, str]) -> ImportResult:
         load = Load(task_type=self.type_name, batch=batch, created_at=self.clock()).save()
+        template = loading.prototype(self, batch, load.id)
         loaded = 0
-        for start, chunk in enumerate(chunked(records, 1000)):
-            fresh = [
-                self._new_task(task_id, record, batch, load, start * 1000 + number, files).to_mongo()
-                for number, (task_id, record) in enumerate(self._new_ids(chunk).items())
+        for chunk in chunked(records, loading.CHUNK):
+            wanted = [
+                (loading.make_id(self.type_name, record, None), record, self._media(record, files)) for record in chunk
             ]
-            if fresh:
-                AbstractTask._get_collection().insert_many(fresh)
-            loaded += len(fresh)
+            documents = loading.new_documents(self, wanted, template, start=loaded)
+            if documents:
+                AbstractTask._get_collection().insert_many(documents)
+            loaded += len(documents)
         after_commit(open_loads.forget)
         return ImportResult(loaded=loaded, duplicates=len(records) - loaded)
 
-    def _new_task(
-        self,
-        task_id: str,
-        record: dict[str, Any],
-        batch: str | None,
-        load: Load,
-        number: int,
-        files: Mapping[str, str],
-    ) -> AbstractTask:
-        return self.task_model(
-            id=task_id,
-            task_type=self.type_name,
-            batch=Batch(id=batch) if batch else None,
-            task_data=record,
-            media={path: files[path] for path in map(record.get, self.media_fields) if _is_key(path, files)},
-            load=load.id,
-            order=task_order(self.strategy, number),
-            **leases.new(self.redundancy),
-        )
-
-    def _new_ids(self, records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The records that are no tasks of this type yet, under the id each will have."""
-        by_id = {task_id(record): record for record in records}
-        owners = _owners(by_id)
-        taken = {key for key, owner in owners.items() if owner != self.type_name}
-        renamed = {f'{key}.{self.type_name}': by_id[key] for key in taken}
-        known = {*_owners(renamed), *owners}
-        return {key: record for key, record in {**by_id, **renamed}.items() if key not in known}
+    def _media(self, record: dict[str, Any], files: Mapping[str, str]) -> dict[str, str]:
+        return {path: files[path] for path in map(record.get, self.media_fields) if _is_key(path, files)}
 
     # --- tasks out ----------------------------------------------------------------------------------------------------
 
@@ -274,6 +251,8 @@ class AbstractTaskType:
                 qs = qs.filter(batch=batch)
             if closed:
                 qs = qs.filter(closed=True)
+            elif unseen := Load._get_collection().distinct('_id', {'taskType': self.type_name, 'loading': True}):
+                qs = qs.filter(load__nin=unseen)
         for tasks in chunked(qs.no_cache(), 200):
             answers = self._answers_of(tasks)
             sessions = self._sessions_of(answers) if with_sessions else {}
@@ -555,17 +534,6 @@ def _checked(record: Any, number: int) -> dict[str, Any]:
 
 def _overrides(task_type: AbstractTaskType, method: str) -> bool:
     return getattr(type(task_type), method) is not getattr(AbstractTaskType, method)
-
-
-def task_id(record: dict[str, Any]) -> str:
-    """The id of a task: the first 20 hexadecimal digits of the SHA-1 of its compact JSON text."""
-    return hashlib.sha1(orjson.dumps(record), usedforsecurity=False).hexdigest()[:20]
-
-
-def _owners(task_ids: Iterable[str]) -> dict[str, str]:
-    """The types of those tasks that exist, also of plugins that are not enabled, which mongoengine would not see."""
-    found = AbstractTask._get_collection().find({'_id': {'$in': list(task_ids)}}, {'taskType': 1})
-    return {task['_id']: task['taskType'] for task in found}
 
 
 def _is_key(value: Any, mapping: Mapping[str, Any]) -> bool:

@@ -256,14 +256,26 @@ class Load(Document):
 
     Its tasks are handed out while their batch is open, or if there is no such batch. ``finished`` is noted when the batch
     has closed, and taken away when it opens again.
+    While ``loading`` its tasks are not to be seen; ``heartbeat`` shows that the process that loads them is alive.
     """
 
     task_type = StringField(required=True, db_field='taskType')
     batch = StringField()
     created_at = DateTimeField(default=lambda: datetime.now(UTC), db_field='createdAt')
     finished = BooleanField()
+    loading = BooleanField()
+    heartbeat = DateTimeField()
 
-    meta = {'collection': 'loads', 'auto_create_index': False, 'indexes': [('task_type', 'finished'), 'batch']}
+    meta = {
+        'collection': 'loads',
+        'auto_create_index': False,
+        'indexes': [
+            ('task_type', 'finished'),
+            'batch',
+            # One load per type at a time.
+            {'fields': ['task_type'], 'unique': True, 'partialFilterExpression': {'loading': True}},
+        ],
+    }
 
     @classmethod
     def open_again(cls, batch_id: str) -> None:

@@ -1,0 +1,43 @@
+"""The server behind the connection."""
+
+import pytest
+from mongoengine.connection import get_db
+
+from tests.factories import make_user
+from vulyk.models import database
+from vulyk.models.stats import WorkSession
+from vulyk.models.tasks import AbstractAnswer, AbstractTask
+
+
+def test_prepared_database_has_the_indexes_of_all_models(app):
+    get_db().work_sessions.drop_indexes()
+    database.prepare()
+    assert 'user_1_task_1' in get_db().work_sessions.index_information()
+
+
+@pytest.mark.parametrize(
+    ('model', 'keys'),
+    [(AbstractAnswer, ['createdBy', 'task']), (WorkSession, ['user', 'task'])],
+)
+def test_one_user_has_one_document_per_task(app, model, keys):
+    found = [index for index in model._get_collection().index_information().values() if index.get('unique')]
+    assert [[key for key, _ in index['key']] for index in found] == [keys]
+
+
+def test_data_that_an_index_forbids_are_told_and_do_not_stop_the_site(app, caplog):
+    sessions = get_db().work_sessions
+    sessions.drop_indexes()
+    user = make_user()
+    sessions.insert_many([{'_cls': 'WorkSession', 'user': user.id, 'task': 't'} for _ in range(2)])
+    try:
+        database.prepare()
+        assert 'An index of work_sessions cannot be made' in caplog.text
+    finally:
+        sessions.delete_many({})
+        database.prepare()
+
+
+def test_preparing_twice_changes_nothing(app):
+    before = AbstractTask._get_collection().index_information()
+    database.prepare()
+    assert AbstractTask._get_collection().index_information() == before
