@@ -17,11 +17,10 @@ from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField
 from vulyk.admin.models import AuthModelView
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
-from vulyk.models.user import DEFAULT_GROUP, Group, User
+from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
 
 PREVIEW_LENGTH = 120
 MAX_PRIORITY = 1_000_000
-_GROUP_ID = r'[A-Za-z0-9][A-Za-z0-9_]{1,99}$'
 
 
 def views() -> list[AuthModelView]:
@@ -269,7 +268,7 @@ class GroupView(CoreView):
             'label': lazy_gettext('Id'),
             'description': lazy_gettext('2 to 100 Latin letters, digits and underscores, no underscore first.'),
             'validators': [
-                Regexp(_GROUP_ID, message=lazy_gettext('Use 2 to 100 Latin letters, digits and underscores.'))
+                Regexp(GROUP_ID, message=lazy_gettext('Use 2 to 100 Latin letters, digits and underscores.'))
             ],
         },
         'description': {'label': lazy_gettext('Description')},

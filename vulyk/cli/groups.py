@@ -1,6 +1,5 @@
 """Groups: which users may work on which task types."""
 
-import re
 from collections.abc import Generator
 from typing import Any
 
@@ -8,9 +7,7 @@ import click
 
 from vulyk.cli.context import TASK_TYPE, with_database
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.models.user import Group, User
-
-_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_]{1,99}')
+from vulyk.models.user import GROUP_ID, Group, User
 
 
 def get_groups_ids() -> list[str]:
@@ -29,7 +26,7 @@ def validate_id(ctx: click.Context | None, param: Any, value: str) -> str:
 
     :raises click.BadParameter: it is not made of 2 to 100 letters, digits and underscores, beginning with no underscore.
     """
-    if not _ID.fullmatch(value):
+    if not GROUP_ID.match(value):
         raise click.BadParameter(
             f'{value!r} is not a group id: use 2 to 100 Latin letters, digits and underscores, no underscore first.'
         )

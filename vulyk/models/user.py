@@ -17,6 +17,7 @@ _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 DEFAULT_GROUP = 'default'
 MIN_PASSWORD_LENGTH = 8
+GROUP_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_]{1,99}\Z')
 
 
 class Group(Document):
