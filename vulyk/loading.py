@@ -46,7 +46,11 @@ _FOREIGN_MARKS = {
     b'\xff\xfe': 'UTF-16',
     b'\xfe\xff': 'UTF-16',
 }
-_OPENERS: dict[str, Callable[..., Any]] = {'.gz': gzip.open, '.bz2': bz2.open, '.xz': lzma.open, '.zst': zstandard.open}
+def _open_zst(filename: str, mode: str) -> IO[bytes]:
+    return io.BufferedReader(zstandard.open(filename, mode))  # its own reader knows no lines
+
+
+_OPENERS: dict[str, Callable[..., Any]] = {'.gz': gzip.open, '.bz2': bz2.open, '.xz': lzma.open, '.zst': _open_zst}
 
 
 class Record(NamedTuple):
@@ -126,9 +130,8 @@ class _UnreadableError(Exception):
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    reader = io.BufferedReader(file)  # type: ignore[arg-type]
     first = True
-    while line := reader.readline(MAX_LINE_BYTES + 1):
+    while line := file.readline(MAX_LINE_BYTES + 1):
         if first:
             line = _without_mark(line)
             first = False

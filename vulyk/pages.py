@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from vulyk.models.task_types import AbstractTaskType
 
+ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info')
 NOTHING_LEFT = 'There is no task having type like this'
 View = Callable[..., Any]
 
@@ -59,8 +60,9 @@ def answers_json(view: View) -> View:
 
 def close_site() -> 'ResponseReturnValue | None':
     """While ``SITE_IS_CLOSED``, only admins see more than the holding page and the way to sign in."""
-    closed = current_app.config['SITE_IS_CLOSED'] and not current_user.is_admin()
-    if not closed or request.endpoint in ('static', 'sign_in', 'logout', 'session_info'):
+    if not current_app.config['SITE_IS_CLOSED'] or request.endpoint in ALWAYS_OPEN:
+        return None
+    if current_user.is_admin() or finishes_task_in_hand():
         return None
     g.site_closed = True
     if getattr(current_app.view_functions.get(request.endpoint or ''), 'answers_json', False):
@@ -68,6 +70,18 @@ def close_site() -> 'ResponseReturnValue | None':
             HTTPStatus.UNAVAILABLE, gettext('The site is closed for a while. Your answer is not lost: try again later.')
         )
     return make_response(page('index.html', task_types=[]), HTTPStatus.UNAVAILABLE)
+
+
+def finishes_task_in_hand() -> bool:
+    """Whether this is the answer to a task that was handed out before the site closed: it is still taken."""
+    path = request.view_args or {}
+    task_type = current_app.task_types.get(path.get('type_id', '')) if request.endpoint == 'done' else None
+    return bool(task_type and current_user.is_authenticated and task_type.has_in_hand(me(), path['task_id']))
+
+
+def me() -> User:
+    """Who is signed in, as a document that outlives the request: receivers of signals may keep it."""
+    return current_user._get_current_object()
 
 
 def sign_in() -> 'ResponseReturnValue':
@@ -174,12 +188,12 @@ def next_page(type_id: str) -> Response:
     """The next task of this type for me; with ``?ahead=n`` up to n more, whose places are kept for me."""
     task_type = my_task_type(type_id)
     number = number_of_tasks_ahead()
-    task, stats, files = task_type.next_with_stats(current_user)
+    task, stats, files = task_type.next_with_stats(me())
     if not task:
-        return nothing_left(waiting=task_type.may_come_back(current_user))
+        return nothing_left(waiting=task_type.may_come_back(me()))
     result = {'task': with_media(type_id, task, files), 'stats': stats}
     if number:
-        more = task_type.get_ahead(current_user, number)
+        more = task_type.get_ahead(me(), number)
         result['ahead'] = [with_media(type_id, task, files) for task, files in more]
     return json_response(result)
 
@@ -203,7 +217,8 @@ def number_of_tasks_ahead() -> int:
     text = request.args.get('ahead', '0')
     if not text.isascii() or not text.isdigit():
         raise MalformedResultError(gettext('ahead: must be a whole number, not “%(text)s”.', text=text))
-    return min(int(text), current_app.config['MAX_TASKS_AHEAD'])
+    most = current_app.config['MAX_TASKS_AHEAD']
+    return min(int(text), most) if len(text) < 10 else most
 
 
 @answers_json
@@ -219,20 +234,20 @@ def activity(type_id: str, task_id: str) -> Response:
 @answers_json
 def withdraw(type_id: str, task_id: str) -> Response:
     """Take back my answer to a task."""
-    my_task_type(type_id).withdraw_answer(current_user, task_id)
+    my_task_type(type_id).withdraw_answer(me(), task_id)
     return json_response({'done': True})
 
 
 @answers_json
 def return_ahead(type_id: str) -> Response:
     """Give back the tasks that were fetched ahead."""
-    return json_response({'returned': my_task_type(type_id).return_ahead(current_user)})
+    return json_response({'returned': my_task_type(type_id).return_ahead(me())})
 
 
 @answers_json
 def skip(type_id: str, task_id: str) -> Response:
     """Put a task aside."""
-    my_task_type(type_id).skip_task(task_id=task_id, user=current_user)
+    my_task_type(type_id).skip_task(task_id=task_id, user=me())
     return json_response({'done': True})
 
 
@@ -242,7 +257,7 @@ def done(type_id: str, task_id: str) -> Response:
     task_type = my_task_type(type_id)
     result, seconds = posted_result(), active_seconds()
     more = {'activity': seconds} if seconds and accepts(task_type.on_task_done, 'activity') else {}
-    task_type.on_task_done(current_user, task_id, result, **more)
+    task_type.on_task_done(me(), task_id, result, **more)
     return json_response({'done': True})
 
 

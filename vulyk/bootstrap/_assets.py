@@ -224,8 +224,9 @@ def _static_view(app: 'Flask', roots: list[Path]) -> Any:
         max_age = A_YEAR if request.args else 3600  # bundles carry their version in the query
         first, _, rest = filename.partition('/')
         if first in plugins and rest.startswith('static/'):
-            return send_from_directory(plugins[first], rest, max_age=max_age)
-        root = next((root for root in roots if (root / filename).is_file()), roots[0])
+            # Out of the folder itself: "static/../settings.py" would still be inside of the package.
+            return send_from_directory(plugins[first] / 'static', rest.removeprefix('static/'), max_age=max_age)
+        root = next((root for root in roots if os.path.isfile(root / filename)), roots[0])
         return send_from_directory(root, filename, max_age=max_age)
 
     return static

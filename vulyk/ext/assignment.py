@@ -20,6 +20,7 @@ from vulyk.models.exc import InitializationError
 from vulyk.models.progress import Progress
 from vulyk.models.recent import Recent
 from vulyk.models.tasks import EPOCH, AbstractTask, Batch, Load, loose_load
+from vulyk.models.transaction import in_transaction
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ PAGE = 20
 FEW_PLACES = 50  # nothing is fetched ahead when fewer fresh tasks are left
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
 OVERLAP = timedelta(seconds=10)
+_ONE_MILLISECOND = timedelta(milliseconds=1)  # the precision of stored times
 
 _PRIORITY_RANGE = 1000
 _RANDOM_BITS = 52
@@ -102,11 +104,16 @@ def task_order(strategy: Strategy, number: int, priority: int = 0) -> int:
 
 @dataclass(frozen=True)
 class OpenLoad:
-    """A load whose tasks may be handed out. ``has_batch``: there is a batch document that counts its tasks."""
+    """A load whose tasks may be handed out.
+
+    ``has_batch``: there is a batch document that counts its tasks. ``loose``: its tasks come one by one, anywhere in their
+    order, so that nobody can have seen all up to some place.
+    """
 
     id: ObjectId
     batch: str | None
     has_batch: bool
+    loose: bool = False
 
 
 def open_batches(task_type: str) -> list[str]:
@@ -127,26 +134,58 @@ def _read_open_loads(task_type: str) -> list[OpenLoad]:
     first_to_do = open_batches(task_type)
     elsewhere = [batch for batch in loads if batch is not None and batch not in first_to_do]
     existing = {batch['_id']: batch for batch in Batch._get_collection().find({'_id': {'$in': elsewhere}})}
-    finished = [batch_id for batch_id, batch in existing.items() if batch.get('closed')]
-    if finished:  # not to be looked at again, until one of these batches opens again
-        Load._get_collection().update_many({'batch': {'$in': finished}}, {'$set': {'finished': True}})
+    for batch_id in (batch_id for batch_id, batch in existing.items() if batch.get('closed')):
+        _finish_loads(batch_id)
     without_batch = [batch for batch in elsewhere if batch not in existing]
-    return [
-        OpenLoad(load, batch, has_batch=batch in first_to_do)
-        for batch in (*first_to_do, *without_batch, None)
-        for load in (*loads.get(batch, []), loose_load(task_type, batch))
-    ]
+    found: list[OpenLoad] = []
+    for batch in (*first_to_do, *without_batch, None):
+        has_batch = batch in first_to_do
+        found += [OpenLoad(load, batch, has_batch) for load in loads.get(batch, [])]
+        found.append(OpenLoad(loose_load(task_type, batch), batch, has_batch, loose=True))
+    return found
 
 
-def _read_has_returned(task_type: str) -> bool:
-    where = {'taskType': task_type, 'lane': leases.RETURNED}
+def _finish_loads(batch_id: str) -> None:
+    """Note that the loads of a closed batch need not be looked at, until it opens again."""
+
+    def finish() -> None:
+        batches = Batch._get_collection()
+        # Two real writes, though they cancel out: a batch that opens at this moment conflicts with them.
+        if batches.update_one({'_id': batch_id, 'closed': True}, {'$set': {'closed': False}}).matched_count:
+            batches.update_one({'_id': batch_id}, {'$set': {'closed': True}})
+            Load._get_collection().update_many({'batch': batch_id}, {'$set': {'finished': True}})
+
+    in_transaction(finish)
+
+
+def _loose_loads(task_type: str) -> list[ObjectId]:
+    return [load.id for load in open_loads.get(task_type) if load.loose]
+
+
+def _read_has_loose(task_type: str) -> bool:
+    where = {'load': {'$in': _loose_loads(task_type)}, 'lane': leases.FRESH}
     return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
+
+
+def _read_has_fresh(load: str) -> bool:
+    where = {'load': ObjectId(load), 'lane': leases.FRESH}
+    return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
+
+
+def _read_last_return(task_type: str) -> datetime:
+    where = {'taskType': task_type, 'lane': leases.RETURNED}
+    newest = AbstractTask._get_collection().find_one(where, {'returned': 1}, sort=[('returned', -1)])
+    return aware(newest['returned']) if newest else EPOCH
 
 
 # Loads of open batches by the batches' priority and creation, then loads without a batch.
 open_loads = Recent(_read_open_loads, seconds=1)
-# Whether a look into the lane of returned tasks is worth a question to the database.
-has_returned = Recent(_read_has_returned, seconds=1)
+# Whether there are fresh tasks that did not come as a load.
+has_loose = Recent(_read_has_loose, seconds=1)
+# Whether anybody can get a fresh task of a load; asked once somebody could not. No task becomes fresh again.
+has_fresh = Recent(_read_has_fresh, seconds=60)
+# When the newest of the returned tasks came back: whoever has seen it need not ask the database.
+last_return = Recent(_read_last_return, seconds=1)
 
 
 # --- handing out ------------------------------------------------------------------------------------------------------
@@ -175,11 +214,15 @@ class Assigner:
         held = [self.progress.get('lease'), *(self.progress.get('ahead') or [])]
         for position, task_id in enumerate(held):
             task = self._held(task_id) if task_id else None
-            if task is not None:
+            if task is not None and self._is_handed_out(task):
                 if position and not self._remember(task, ahead=held[position + 1 :]):
                     return self.current()
                 return task
         return None
+
+    def holds(self, task_id: str) -> bool:
+        """Whether this user has a live lease in a task."""
+        return self._held(task_id) is not None
 
     def next(self) -> dict[str, Any] | None:
         """The task in hand, or a new one; None if there is nothing for this user now."""
@@ -190,8 +233,8 @@ class Assigner:
                 return found
             # The user's other tab was faster: both show its task, and the place taken here is given back.
             task = self.current()
-            if found is not None and (task is None or task['_id'] != found['_id']):
-                self._release(found['_id'])
+            if found is not None:
+                self._give_back(found['_id'])
         return task
 
     def take(self, task_id: str) -> None:
@@ -199,60 +242,62 @@ class Assigner:
         self.progress = Progress.raw(self.task_type.type_name, self.user_id)
         task = self._claim({'_id': task_id}) or self._held(task_id)
         if task is not None and not self._remember(task):
-            self._release(task_id)
+            self._give_back(task_id)
 
     def ahead(self, number: int) -> list[dict[str, Any]]:
         """Tasks fetched ahead, topped up to ``number`` while there are plenty for everybody."""
-        self.progress = Progress.raw(self.task_type.type_name, self.user_id)
-        kept = [task for task_id in self.progress.get('ahead') or [] if (task := self._held(task_id))]
-        while len(kept) < number:
-            task = self._plenty_left() and self._next_fresh()
-            if not task:
-                break
-            kept.append(task)
-        self._remember(
-            self.progress.get('lease') and {'_id': self.progress['lease']}, ahead=[task['_id'] for task in kept]
-        )
-        return kept[:number]
+        while True:
+            self.progress = Progress.raw(self.task_type.type_name, self.user_id)
+            kept = [task for task_id in self.progress.get('ahead') or [] if (task := self._held(task_id))]
+            while len(kept) < number:
+                task = self._plenty_left() and self._next_fresh()
+                if not task:
+                    break
+                kept.append(task)
+            in_hand = self.progress.get('lease')
+            if self._remember(in_hand and {'_id': in_hand}, ahead=[task['_id'] for task in kept]):
+                return kept[:number]
+            # Another tab has taken or fetched something meanwhile: what is not on its list goes back, and we look again.
+            for task in kept:
+                self._give_back(task['_id'])
 
     def return_ahead(self) -> int:
         """Give back what was fetched ahead; returns the number of places that are free again."""
-        self.progress = Progress.raw(self.task_type.type_name, self.user_id)
-        fetched = self.progress.get('ahead') or []
+        # First they are off the list: from then on no other tab can make one of them its task in hand.
+        before = Progress._get_collection().find_one_and_update({'_id': self.key}, {'$set': {'ahead': []}})
+        fetched = (before or {}).get('ahead') or []
         for task_id in fetched:
             self._release(task_id)
-        Progress._get_collection().update_one({'_id': self.key}, {'$pullAll': {'ahead': fetched}})
         return len(fetched)
 
     def may_come_back(self) -> bool:
-        """Whether somebody holds a place in a task this user could do, which may become free."""
-        loads = [load.id for load in open_loads.get(self.task_type.type_name)]
-        return (
-            self.tasks.find_one(
-                {
-                    'taskType': self.task_type.type_name,
-                    'expiry': {'$gt': self.now},
-                    'load': {'$in': loads},
-                    **self._not_mine(),
-                },
-                {'_id': 1},
-            )
-            is not None
-        )
+        """Whether somebody holds a place in a task this user could do, or has just given one back."""
+        name = self.task_type.type_name
+        loads = [load.id for load in open_loads.get(name)]
+        mine = {'taskType': name, 'load': {'$in': loads}, 'usersProcessed': {'$ne': self.user_id}}
+        since = Progress.raw(name, self.user_id).get('returnedUntil') or EPOCH
+        held = {'expiry': {'$gt': EPOCH}, **mine}
+        returned = {'lane': leases.RETURNED, 'returned': {'$gte': since}, **mine}
+        # One snapshot: a task that is given back between two looks must not be missed by both.
+        return in_transaction(lambda: any(self.tasks.find_one(where, {'_id': 1}) for where in (held, returned)))
 
     def claim_next(self) -> dict[str, Any] | None:
         """Take a place in a returned task, else in a fresh one, else in one this user has skipped."""
-        choose = self.task_type.strategy.choose
-        if choose is not None:
-            return self._next_chosen(choose) or self._next_skipped()
         name = self.task_type.type_name
-        task = self._next_returned(self.progress.get('returnedUntil')) if has_returned.get(name) else None
-        task = task or self._next_fresh()
+        task = self._next_unskipped() or self._next_skipped()
         if task is None:  # before saying so: is what we remember of loads and returned tasks still true?
             open_loads.get(name, fresh=True)
             reap(self.now, name)
-            task = self._next_fresh() or self._next_returned(None) or self._next_skipped()
+            last_return.get(name, fresh=True)
+            has_loose.get(name, fresh=True)
+            task = self._next_unskipped() or self._next_skipped()
         return task
+
+    def _next_unskipped(self) -> dict[str, Any] | None:
+        choose = self.task_type.strategy.choose
+        if choose is not None:
+            return self._next_chosen(choose)
+        return self._next_returned() or self._next_fresh()
 
     def _next_chosen(self, choose: Callable[..., dict[str, Any] | None]) -> dict[str, Any] | None:
         for _ in range(PAGE):  # somebody else may take the place between choice and claim
@@ -264,40 +309,60 @@ class Assigner:
                 return task
         return None
 
-    def _next_returned(self, since: datetime | None) -> dict[str, Any] | None:
-        """Walk through the returned tasks, oldest first, past those that are mine."""
-        mine = self._not_mine()
-        usable = {load.id for load in open_loads.get(self.task_type.type_name)}
-        while True:
-            where: dict[str, Any] = {'taskType': self.task_type.type_name, 'lane': leases.RETURNED}
-            if since is not None:
-                where['returned'] = {'$gt': since}
-            page = list(self.tasks.find(where, _FOR_CHOICE, sort=[('returned', 1)], limit=PAGE))
+    def _next_returned(self) -> dict[str, Any] | None:
+        """Walk through the returned tasks, oldest first, past those that are mine.
+
+        What comes back to me later comes back as returned then. Only a batch that was paused when I walked past its
+        tasks does not: it is kept in mind, and when it goes on I start again.
+        """
+        name = self.task_type.type_name
+        usable = {load.id for load in open_loads.get(name)}
+        passed = self._changes.get('passed', self.progress.get('passed') or [])
+        since = aware(self._changes.get('returnedUntil') or self.progress.get('returnedUntil') or EPOCH)
+        if usable.intersection(passed):
+            passed, since = [], EPOCH
+            self._changes.update(passed=passed, returnedUntil=since)
+        limit, seen = PAGE, set()
+        while since <= last_return.get(name):
+            where = {'taskType': name, 'lane': leases.RETURNED, 'returned': {'$gte': since}}
+            page = list(self.tasks.find(where, _FOR_CHOICE, sort=[('returned', 1)], limit=limit))
             for found in page:
-                if found.get('load') in usable and not self._is_mine(found):
-                    task = self._claim({'_id': found['_id'], 'lane': leases.HAS_PLACE, **mine})
+                if found['_id'] in seen or self._is_mine(found):
+                    continue
+                if found.get('load') in usable:
+                    task = self._claim({'_id': found['_id'], 'lane': leases.HAS_PLACE, **self._not_mine()})
                     if task is not None:
                         return task
-            if not page:
-                return None
+                elif found.get('load') not in passed:
+                    passed = self._changes['passed'] = [*passed, found.get('load')]
+            if len(page) < limit:
+                last = aware(page[-1]['returned']) + _ONE_MILLISECOND if page else since
+                self._changes['returnedUntil'] = min(last, self.now - OVERLAP)
+                break
+            if aware(page[-1]['returned']) == since:  # a page full of one moment: its end is further away
+                limit *= 2
+            seen = {found['_id'] for found in page}
             since = aware(page[-1]['returned'])
             self._changes['returnedUntil'] = min(since, self.now - OVERLAP)
-            if len(page) < PAGE:
-                return None
+        return None
 
     def _next_fresh(self) -> dict[str, Any] | None:
         """The first fresh task behind my position in each open load; a load without one is done with for ever."""
         positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
-        for load in open_loads.get(self.task_type.type_name):
+        name = self.task_type.type_name
+        for load in open_loads.get(name):
             place = str(load.id)
-            if positions.get(place, 0) is None:
+            if load.loose or positions.get(place, 0) is None or has_fresh.known(place) is False:
                 continue
             where = {'load': load.id, 'lane': leases.FRESH, 'ord': {'$gt': positions.get(place, -1)}}
             task = self._claim({**where, **self._not_mine()})
             self._changes.setdefault('positions', {})[place] = task['ord'] if task else None
             if task is not None:
                 return task
-        return None
+            has_fresh.get(place)
+        if not has_loose.get(name):
+            return None
+        return self._claim({'load': {'$in': _loose_loads(name)}, 'lane': leases.FRESH, **self._not_mine()})
 
     def _next_skipped(self) -> dict[str, Any] | None:
         """What this user has skipped, in turn."""
@@ -319,15 +384,16 @@ class Assigner:
     def _forgotten(self) -> dict[str, Any] | None:
         """A place of this user that is not noted: another tab is about to, or a process died before it could."""
         alive = {'$elemMatch': {'user': self.user_id, 'until': {'$gt': self.now}}}
+        loads = [load.id for load in open_loads.get(self.task_type.type_name)]
         where = {'leases.user': self.user_id, 'taskType': self.task_type.type_name, 'expiry': {'$gt': EPOCH}}
-        return self.tasks.find_one({**where, 'leases': alive})
+        return self.tasks.find_one({**where, 'leases': alive, 'load': {'$in': loads}})
 
     def _plenty_left(self) -> bool:
         """Whether enough fresh tasks are left in the load at hand that fetching ahead takes none from others."""
         positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
         for load in open_loads.get(self.task_type.type_name):
             position = positions.get(str(load.id), -1)
-            if position is not None:
+            if position is not None and not load.loose and has_fresh.known(str(load.id)) is not False:
                 where = {'load': load.id, 'lane': leases.FRESH, 'ord': {'$gt': position}}
                 return self.tasks.count_documents(where, limit=FEW_PLACES) == FEW_PLACES
         return False
@@ -342,7 +408,18 @@ class Assigner:
         )
 
     def _release(self, task_id: str) -> None:
-        self.tasks.update_one({'_id': task_id}, leases.release(self.user_id, self.now))
+        self.tasks.update_one({'_id': task_id, 'leases.user': self.user_id}, leases.release(self.user_id, self.now))
+
+    def _give_back(self, task_id: str) -> None:
+        """Release a place that could not be noted, unless another tab has noted the same one."""
+        progress = Progress.raw(self.task_type.type_name, self.user_id)
+        if task_id not in [progress.get('lease'), *(progress.get('ahead') or [])]:
+            self._release(task_id)
+
+    def _is_handed_out(self, task: dict[str, Any]) -> bool:
+        """Whether the batch of a task in hand is open and not paused; a load we do not know may be a new one."""
+        name = self.task_type.type_name
+        return any(load.id == task.get('load') for fresh in (False, True) for load in open_loads.get(name, fresh=fresh))
 
     def _held(self, task_id: str) -> dict[str, Any] | None:
         """The task, if this user's lease in it is alive."""
@@ -363,6 +440,8 @@ class Assigner:
             changes['ahead'] = ahead
         created = {'taskType': self.task_type.type_name, 'user': self.user_id, 'total': 0}
         where = {'_id': self.key, 'lease': self.progress.get('lease')}
+        if ahead is not None and self.progress:  # the list we have changed must still be the one we have read
+            where['ahead'] = self.progress.get('ahead')
         try:
             self.progress = Progress._get_collection().find_one_and_update(
                 where,
@@ -387,13 +466,9 @@ class Assigner:
 _FOR_CHOICE = {'load': 1, 'returned': 1, 'usersProcessed': 1, 'usersSkipped': 1, 'leases': 1}
 
 
-def reap(now: datetime, task_type: str | None = None, limit: int = 1000) -> int:
+def reap(now: datetime, task_type: str | None = None) -> int:
     """Free the places whose leases have ended; returns the number of tasks touched."""
-    tasks = AbstractTask._get_collection()
     where: dict[str, Any] = {'expiry': {'$gt': EPOCH, '$lte': now}}
     if task_type is not None:
         where['taskType'] = task_type
-    found = [task['_id'] for task in tasks.find(where, {'_id': 1}, limit=limit)]
-    for task_id in found:
-        tasks.update_one({'_id': task_id, 'expiry': {'$lte': now}}, leases.settle(now))
-    return len(found)
+    return AbstractTask._get_collection().update_many(where, leases.settle(now)).modified_count

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from bson import ObjectId
+
 from vulyk.ext import counting, leases
 from vulyk.ext.assignment import STRATEGIES, open_loads, reap, task_order
 from vulyk.models.progress import Progress
@@ -177,14 +179,17 @@ def _check_sessions() -> Iterator[Problem]:
 
 
 def _adopt_tasks(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
-    """Give tasks of an older version, or of a plugin's own import, a place in the order in which tasks are handed out."""
+    """Give tasks of an older version, or of a plugin's own import, a place in the order in which tasks are handed out.
+
+    Their loads appear when all of their tasks are in them, so that nobody walks past tasks that are not there yet.
+    """
     tasks = AbstractTask._get_collection()
+    loads: dict[tuple[str, Any], ObjectId] = defaultdict(ObjectId)
     adopted = 0
     for task in tasks.find({'load': None}, {'taskType': 1, 'batch': 1, 'need': 1}):
         need = task.get('need') or redundancies.get(task['taskType'], 1)
-        load = loose_load(task['taskType'], task.get('batch'))
         place = {
-            'load': load,
+            'load': loads[task['taskType'], task.get('batch')],
             'ord': task_order(STRATEGIES['random'], 0),
             'need': need,
             'lane': leases.FRESH,
@@ -192,6 +197,17 @@ def _adopt_tasks(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
         }
         tasks.update_one({'_id': task['_id'], 'load': None}, [{'$set': place}, *leases.settle(now)])
         adopted += 1
+    _publish_adopted(now)
     if adopted:
-        open_loads.forget()
         yield f'{adopted} tasks had no place in the order of tasks; they have one now.'
+
+
+def _publish_adopted(now: datetime) -> None:
+    """Write the loads of adopted tasks, also of those that an earlier repair was killed in the middle of."""
+    known = set(Load._get_collection().distinct('_id'))
+    for load in AbstractTask._get_collection().distinct('load', {'load': {'$nin': [None, *known]}}):
+        task = AbstractTask._get_collection().find_one({'load': load}, {'taskType': 1, 'batch': 1})
+        if task and load != loose_load(task['taskType'], task.get('batch')):
+            facts = {'taskType': task['taskType'], 'batch': task.get('batch'), 'createdAt': now}
+            Load._get_collection().update_one({'_id': load}, {'$setOnInsert': facts}, upsert=True)
+    open_loads.forget()

@@ -14,7 +14,7 @@ from vulyk.ext import leases
 from vulyk.models.exc import TaskNotFoundError
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
+from vulyk.models.tasks import EPOCH, AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
 from vulyk.models.transaction import after_commit, in_transaction
 from vulyk.models.user import User
 
@@ -65,6 +65,7 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
             'usersProcessed': [a['createdBy'] for a in given],
             'closed': closed,
             'closedEarly': closed and len(counted) < places,
+            'leases': leases.fitting(task.get('leases') or [], places - len(counted), now),
         }
         settled = tasks.find_one_and_update(
             {'_id': task_id}, leases.recounted(facts, now), return_document=ReturnDocument.AFTER
@@ -141,10 +142,12 @@ def withdraw(answer_id: ObjectId, need: int, *, by: User | None, reason: str, no
         }
         WithdrawnAnswer._get_collection().insert_one(kept)
         user_id, task_id = answer['createdBy'], answer['task']
-        recount_task(task_id, need, now, keep_early=False)
+        # An extra answer is not what has closed its task.
+        recount_task(task_id, need, now, keep_early=bool(answer.get('extra')))
         User._get_collection().update_one({'_id': user_id}, {'$inc': {'processed': -1}})
         Progress.count_answer(answer['taskType'], user_id, task_id, -1)
-        WorkSession._get_collection().update_one({'answer': answer_id}, {'$unset': {'answer': '', 'end_time': ''}})
+        session = {'user': user_id, 'task': task_id, 'answer': answer_id}
+        WorkSession._get_collection().update_one(session, {'$unset': {'answer': '', 'end_time': ''}})
         after_commit(lambda: tell_withdrawn(answer_id))
         return True
 
@@ -185,9 +188,9 @@ def tell_task_done(sender: Any, answer: AbstractAnswer) -> bool:
 
 
 def tell_batch_done(batch_id: str) -> bool:
-    """Send ``on_batch_done`` with the batch as it is now."""
+    """Send ``on_batch_done`` with the batch as it is now; one that has opened again is announced when it closes."""
     batch = Batch.objects(pk=batch_id).first()
-    done = batch is None or signals.send(signals.on_batch_done, batch)
+    done = batch is None or not batch.closed or signals.send(signals.on_batch_done, batch)
     if done and batch is not None and batch.signal_due is not None:
         _told(Batch, batch_id)
     return done
@@ -207,7 +210,7 @@ def claim_due(model: type, now: datetime) -> Any | None:
     tries = {'$ifNull': ['$signalTries', 0]}
     wait = {'$min': [{'$multiply': [60_000, {'$pow': [2, tries]}]}, 3_600_000]}
     found = model._get_collection().find_one_and_update(
-        {'signalDue': {'$lte': now}},
+        {'signalDue': {'$gt': EPOCH, '$lte': now}},  # as the partial index says
         [{'$set': {'signalDue': {'$add': [now, wait]}, 'signalTries': {'$add': [tries, 1]}}}],
         sort=[('signalDue', 1)],
     )

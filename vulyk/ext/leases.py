@@ -47,6 +47,11 @@ def release(user_id: ObjectId, now: datetime) -> list[Stage]:
     return [{'$set': {'leases': _others(user_id), 'lane': None}}, *settle(now)]
 
 
+def leave(user_id: ObjectId, now: datetime) -> list[Stage]:
+    """Take back the place of somebody who will not need the task again."""
+    return [{'$set': {'leases': _others(user_id)}}, *settle(now)]
+
+
 def renew(user_id: ObjectId, until: datetime, now: datetime) -> list[Stage]:
     """Let the user keep the place longer, if it has not expired."""
     longer = {

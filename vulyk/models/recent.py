@@ -24,16 +24,23 @@ class Recent(Generic[T]):
 
     def get(self, key: str, *, fresh: bool = False) -> T:
         """The value for ``key``; read anew if it is too old, or if it must be ``fresh``."""
-        database = get_db()
-        place = (id(database.client), database.name, key)
-        with self._lock:
-            expires, value = self._values.get(place, (0.0, None))
-        if not fresh and expires > time.monotonic():
-            return value  # type: ignore[return-value]
+        if not fresh and (value := self.known(key)) is not None:
+            return value
         value = self._read(key)
         with self._lock:
-            self._values[place] = (time.monotonic() + self._seconds, value)
+            self._values[self._place(key)] = (time.monotonic() + self._seconds, value)
         return value
+
+    def known(self, key: str) -> T | None:
+        """The value for ``key`` as it is remembered, without reading it; None if it is not."""
+        with self._lock:
+            expires, value = self._values.get(self._place(key), (0.0, None))
+        return value if expires > time.monotonic() else None
+
+    @staticmethod
+    def _place(key: str) -> tuple[Any, ...]:
+        database = get_db()
+        return id(database.client), database.name, key
 
     def forget(self) -> None:
         """Read everything anew at its next use."""

@@ -326,6 +326,10 @@ class AbstractTaskType:
         """Give back the places of tasks fetched ahead; returns how many there were."""
         return self._assigner(user).return_ahead()
 
+    def has_in_hand(self, user: User, task_id: str) -> bool:
+        """Whether a place in this task is kept for the user."""
+        return self._assigner(user).holds(task_id)
+
     def may_come_back(self, user: User) -> bool:
         """Whether a user who got nothing may get something later: others have tasks in hand that they may not finish."""
         return self._assigner(user).may_come_back()
@@ -445,7 +449,10 @@ class AbstractTaskType:
             answer.save(force_insert=True)
         except ValidationError as error:  # of a field that the plugin has added to its document
             raise TaskValidationError(str(error)) from error
-        closed = self._update_task_on_answer(task, answer, user)
+        count, was_closed = task.users_count, task.closed  # plugins may change the task at hand
+        closed = self._update_task_on_answer(task, answer, user) and not was_closed
+        if _overrides(self, '_update_task_on_answer'):
+            self._settle(task_id, answer, user, count)
         Progress.count_answer(self.type_name, user.id, task_id)
         User.objects(pk=user.id).update_one(inc__processed=1)
         end = self.work_session_manager.end_work_session
@@ -453,7 +460,7 @@ class AbstractTaskType:
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
         if not closed or batch is None:
             return None
-        Closing._get_collection().insert_one({'_id': task_id, 'batch': _pk(batch)})
+        Closing._get_collection().update_one({'_id': task_id}, {'$set': {'batch': _pk(batch)}}, upsert=True)
         return _pk(batch)
 
     def _update_task_on_answer(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
@@ -464,10 +471,20 @@ class AbstractTaskType:
             leases.answer(user.id, self.redundancy, self.clock(), closing=closing),
             return_document=ReturnDocument.AFTER,
         )
-        if after['usersCount'] == task.users_count:
+        self._mark_extra(answer, after['usersCount'] == task.users_count)
+        return after['closed'] and not task.closed
+
+    def _settle(self, task_id: str, answer: AbstractAnswer, user: User, count: int) -> None:
+        """What a plugin that counts answers itself does not know of: places, and answers that do not count."""
+        after = AbstractTask._get_collection().find_one_and_update(
+            {'_id': task_id}, leases.leave(user.id, self.clock()), return_document=ReturnDocument.AFTER
+        )
+        self._mark_extra(answer, after.get('usersCount', 0) == count)
+
+    def _mark_extra(self, answer: AbstractAnswer, extra: bool) -> None:
+        if extra and not answer.extra:
             answer.extra = True
             self.answer_model.objects(pk=answer.id).update_one(set__extra=True)
-        return after['closed'] and not task.closed
 
     def _is_ready_for_autoclose(self, task: AbstractTask, answer: AbstractAnswer) -> bool:
         """Whether this answer settles the task before it has ``redundancy`` answers; plugins override it."""

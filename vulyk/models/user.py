@@ -63,9 +63,10 @@ class User(Document, UserMixin):
     @classmethod
     def get_by_email(cls, email: str) -> Self | None:
         """The one active user of that address, ignoring case; of several the oldest. None if there is none."""
-        if not email.strip() or '\0' in email:  # the database takes no NUL in a pattern
+        email = email.strip()
+        if not email or '\0' in email or len(email) > cls.email.max_length:  # the database takes no such pattern
             return None
-        pattern = re.compile(f'^{re.escape(email.strip())}$', re.IGNORECASE)
+        pattern = re.compile(f'^{re.escape(email)}$', re.IGNORECASE)
         return cls.objects(email=pattern, active=True).order_by('id').first()
 
     @classmethod
