@@ -46,8 +46,38 @@ _FOREIGN_MARKS = {
     b'\xff\xfe': 'UTF-16',
     b'\xfe\xff': 'UTF-16',
 }
+class _ZstReader(io.RawIOBase):
+    """Unpacks Zstandard. The library's own reader takes an archive that is cut off for a complete one."""
+
+    def __init__(self, filename: str) -> None:
+        self._file = open(filename, 'rb')  # noqa: SIM115  # closed by close()
+        self._unpacker = zstandard.ZstdDecompressor().decompressobj()
+        self._unpacked = b''
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._unpacked:
+            packed = self._unpacker.unused_data or self._file.read(io.DEFAULT_BUFFER_SIZE)
+            if self._unpacker.eof and packed:  # an archive may have several frames
+                self._unpacker = zstandard.ZstdDecompressor().decompressobj()
+            if not packed:
+                if self._unpacker.eof:
+                    return 0
+                raise EOFError
+            self._unpacked = self._unpacker.decompress(packed)
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size], self._unpacked = self._unpacked[:size], self._unpacked[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def _open_zst(filename: str, mode: str) -> IO[bytes]:
-    return io.BufferedReader(zstandard.open(filename, mode))  # its own reader knows no lines
+    return io.BufferedReader(_ZstReader(filename))
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {'.gz': gzip.open, '.bz2': bz2.open, '.xz': lzma.open, '.zst': _open_zst}
