@@ -85,7 +85,9 @@ class Walk:
         if in_hand is not None:
             assert task['_id'] == in_hand, log
         elif a_second_later and user.id in task.get('usersSkipped', []):
-            fresher = [other for other in could_do if other.get('lane') and user.id not in other.get('usersSkipped', [])]
+            fresher = [
+                other for other in could_do if other.get('lane') and user.id not in other.get('usersSkipped', [])
+            ]
             fresher = [other for other in fresher if user.id not in [lease['user'] for lease in other['leases']]]
             assert not fresher, f'{user} has skipped it, and could do {fresher}\n{log}'
 
@@ -157,7 +159,9 @@ class Walk:
     def load(self) -> None:
         self.batches += 1
         batch = self.random.choice(['default', f'b{self.batches}', None])
-        self.note('tasks are loaded:', [task.id for task in make_tasks(self.kind, self.random.randint(1, 4), batch)], batch)
+        self.note(
+            'tasks are loaded:', [task.id for task in make_tasks(self.kind, self.random.randint(1, 4), batch)], batch
+        )
 
     def save_by_hand(self) -> None:
         task_id = f'by hand {len(self.done)}'

@@ -1,20 +1,24 @@
 """Connects mongoengine, whose registry is global: the application created last owns it."""
 
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import flask_mongoengine
 import mongoengine
+from flask import request
+from pymongo.errors import PyMongoError
 
 from vulyk import mongod
 from vulyk.models import database
-from vulyk.models.exc import DatabaseError
+from vulyk.models.exc import DatabaseError, InitializationError
 
 if TYPE_CHECKING:
     from flask import Flask
 
 _owner: 'weakref.ref[Flask] | None' = None
+_connected: list[dict[str, Any]] | None = None  # the settings of the owner's connections, which may outlive it
 _KEY = 'vulyk_database'
 
 
@@ -34,18 +38,22 @@ class MongoEngine(flask_mongoengine.MongoEngine):
 
 def init(app: 'Flask') -> MongoEngine:
     """Make this application the owner of the connection; no server is asked before the first request or command."""
-    global _owner
-    app.config['MONGODB_SETTINGS'] = _connection_settings(app)
+    global _owner, _connected
+    app.config['MONGODB_SETTINGS'] = settings = _connection_settings(app)
     db = MongoEngine()
-    db.init_app(app)
+    try:
+        db.init_app(app)
+    except (PyMongoError, mongoengine.connection.ConnectionFailure, ValueError) as error:
+        raise InitializationError(f'MONGODB_SETTINGS cannot be used: {error}') from error
     app.json.sort_keys = False  # set here, because flask-mongoengine has just put its own JSON provider in place
     app.json.ensure_ascii = False
-    _owner = weakref.ref(app)
-    app.extensions[_KEY] = {'prepared': False}
+    _owner, _connected = weakref.ref(app), settings
+    app.extensions[_KEY] = {'prepared': False, 'settings': settings}
 
     @app.before_request
     def prepare_database_once() -> None:
-        prepare(app)
+        if request.endpoint != 'static':  # the page that says the database is away needs its styles
+            prepare(app)
 
     return db
 
@@ -63,8 +71,8 @@ def prepare(app: 'Flask') -> None:
 
 def check_owner(app: 'Flask') -> None:
     """Refuse an application whose database connection has been taken over by a newer one with another database."""
-    owner = _owner() if _owner is not None else None
-    if owner is None or owner is app or owner.config['MONGODB_SETTINGS'] == app.config['MONGODB_SETTINGS']:
+    state = app.extensions.get(_KEY)
+    if state is None or state['settings'] == _connected:
         return
     raise RuntimeError(
         'Another create_app() has taken over the database connection since this application was created; '
@@ -75,6 +83,8 @@ def check_owner(app: 'Flask') -> None:
 def _connection_settings(app: 'Flask') -> list[dict[str, Any]]:
     """``MONGODB_SETTINGS`` as a list of connections with mongoengine's own keys."""
     given = app.config['MONGODB_SETTINGS']
+    if not all(isinstance(item, Mapping) for item in (given if isinstance(given, list) else [given])):
+        raise InitializationError(f"MONGODB_SETTINGS must be a dictionary like {{'DB': 'vulyk'}}, not {given!r}.")
     connections = [_normalised(app, item) for item in (given if isinstance(given, list) else [given])]
     if app.config['EMBEDDED_MONGOD']:
         folder = Path(app.config['EMBEDDED_MONGOD']) / 'mongo'
@@ -86,11 +96,14 @@ def _connection_settings(app: 'Flask') -> list[dict[str, Any]]:
     return connections
 
 
-def _normalised(app: 'Flask', settings: dict[str, Any]) -> dict[str, Any]:
+def _normalised(app: 'Flask', settings: Mapping[str, Any]) -> dict[str, Any]:
     named = {key.removeprefix('MONGODB_').removeprefix('mongodb_'): value for key, value in settings.items()}
     lower = {(key.lower() if key.isupper() else key): value for key, value in named.items() if value is not None}
     if 'port' in lower:
-        lower['port'] = int(lower['port'])
+        try:
+            lower['port'] = int(lower['port'])
+        except ValueError as error:
+            raise InitializationError(f'MONGODB_SETTINGS: PORT {lower["port"]!r} is no number.') from error
     defaults = {
         'alias': 'default',
         'tz_aware': True,

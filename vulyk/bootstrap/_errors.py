@@ -54,7 +54,10 @@ def respond(app: 'Flask', status: int, message: str) -> Response:
     title = titles.get(int(status), gettext('Something went wrong'))
     if status == HTTPStatus.UNAVAILABLE:  # without the database the site's own page cannot be rendered
         return unavailable(app, title, message)
-    page = render_template(get_template_path(app, 'error.html'), status=int(status), title=title, message=message)
+    try:
+        page = render_template(get_template_path(app, 'error.html'), status=int(status), title=title, message=message)
+    except ConnectionFailure as error:
+        return _database_away(app, error)
     return make_response(page, int(status))
 
 

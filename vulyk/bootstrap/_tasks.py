@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from vulyk.bootstrap import _templates
+from vulyk.bootstrap._assets import package_folder
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
 
@@ -33,6 +34,7 @@ def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
                 other = packages[task_type.type_name]
                 raise InitializationError(f'its type name “{task_type.type_name}” is taken by {other} already')
             _apply_settings(app, task_type)
+            _check_assets(package, task_type)
             _add_templates(app, package, task_type)
         except Exception as error:  # the code is not ours and may raise anything; the other projects must go on
             reason = str(error) if isinstance(error, InitializationError) else f'{type(error).__name__}: {error}'
@@ -66,6 +68,13 @@ def _apply_settings(app: 'Flask', task_type: AbstractTaskType) -> None:
     task_type.strategy  # noqa: B018  # a name that does not exist is told now
     task_type.lease = timedelta(seconds=app.config['LEASE_SECONDS'])
     task_type.withdraw_within = timedelta(seconds=app.config['WITHDRAW_SECONDS'])
+
+
+def _check_assets(package: str, task_type: AbstractTaskType) -> None:
+    folder = package_folder(package)
+    missing = [path for path in (*task_type.JS_ASSETS, *task_type.CSS_ASSETS) if not (folder / path).is_file()]
+    if missing:
+        raise InitializationError(f'these scripts or styles are not in it: {", ".join(missing)}')
 
 
 def _add_templates(app: 'Flask', package: str, task_type: AbstractTaskType) -> None:

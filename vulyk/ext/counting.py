@@ -4,6 +4,7 @@ Everything here can be repeated: it derives the numbers from the answers instead
 """
 
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from bson import ObjectId
@@ -162,13 +163,14 @@ def set_redundancy(batch_id: str, redundancy: int, now: datetime) -> int:
     :returns: the number of tasks that were changed.
     """
     Batch._get_collection().update_one({'_id': batch_id}, {'$set': {'redundancy': redundancy}})
-    changed = 0
+    changed, started = 0, monotonic()
     tasks = AbstractTask._get_collection()
     for task in tasks.find({'batch': batch_id, 'need': {'$ne': redundancy}}, {'_id': 1}):
 
         def change(task_id: str = task['_id']) -> None:
             tasks.update_one({'_id': task_id}, {'$set': {'need': redundancy}})
-            recount_task(task_id, redundancy, now)
+            # A task returns at the time it does: people have looked at what returned before.
+            recount_task(task_id, redundancy, now + timedelta(seconds=monotonic() - started))
 
         in_transaction(change)
         changed += 1

@@ -491,6 +491,9 @@
       }).observe(button, {attributes: true, attributeFilter: ['class']});
     }
 
+    // Bootstrap 3.4 moves the focus to a radio button that was clicked; the keys of the plugin must go on working there
+    if (jQuery && jQuery.hotkeys) { jQuery.hotkeys.textInputTypes = /textarea|select/i; }  // text fields go by their type
+
     if (isModern && page) {
       document.addEventListener('keydown', event => {
         if (event.defaultPrevented || event.repeat || event.isComposing || openLayer()) { return; }
