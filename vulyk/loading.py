@@ -46,6 +46,8 @@ _FOREIGN_MARKS = {
     b'\xff\xfe': 'UTF-16',
     b'\xfe\xff': 'UTF-16',
 }
+
+
 class _ZstReader(io.RawIOBase):
     """Unpacks Zstandard. The library's own reader takes an archive that is cut off for a complete one."""
 
@@ -430,7 +432,7 @@ def new_documents(
             '_id': made,
             'task_data': encode(data),
             'media': files,
-            'ord': task_order(task_type.strategy, number),
+            'ord': task_order(task_type.strategy, number, task_type.priority_of(data)),
         }
         for number, (made, (data, files)) in enumerate(fresh.items(), start)
     ]
@@ -449,7 +451,7 @@ def _store_media(
                     path = media.check(root, value, max_bytes=limit)
                 except TaskImportError as error:
                     raise TaskImportError(f'{name}: {error}.') from error
-                stored[root, value] = media.store(path)
+                stored[root, value] = media.store(path, task_type.type_name)
             files[value] = stored[root, value]
     return files
 

@@ -275,7 +275,7 @@ def task_progress(type_id: str, task_id: str) -> Response:
 def media(type_id: str, digest: str) -> Response:
     """A file that a task shows."""
     my_task_type(type_id)
-    found = media_storage.load(digest)
+    found = media_storage.load(digest, type_id)
     if found is None:
         abort(HTTPStatus.NOT_FOUND, gettext('There is no such file.'))
     content, content_type = found

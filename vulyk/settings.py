@@ -1,7 +1,7 @@
 """Default settings; ``docs/settings.rst`` explains each.
 
-Order of precedence: these defaults, then environment variables of the same name (see :func:`from_environment`), then
-``local_settings`` of the current folder, then what the caller gives to ``create_app``.
+These defaults, over them environment variables of the same name (see :func:`from_environment`), over them what the caller
+gives to ``create_app``; if that is nothing, ``local_settings`` of the current folder.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,6 +40,8 @@ ENABLED_PLUGINS: Any = None  # named by old documentation, without effect
 ENABLED_BLUEPRINTS: list[dict[str, Any]] = [
     {'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}
 ]
+CURRENCY = 'UAH'  # what the coins of the game are worth, an ISO 4217 code
+DEFAULT_TIME_ZONE = 'UTC'  # of volunteers whose browser has not told theirs
 DEFAULT_BATCH = 'default'
 ASSIGNMENT: str | dict[str, str] | None = None  # a strategy for all task types, or {type: strategy}
 LEASE_SECONDS = 30 * 60  # how long a task somebody has in hand is kept for him

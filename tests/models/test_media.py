@@ -46,31 +46,31 @@ def picture(app, tmp_path):
 
 
 def test_stored_file_is_named_by_its_content_and_comes_back(picture):
-    digest = media.store(picture)
+    digest = media.store(picture, 'plain_task')
     assert digest == hashlib.sha256(picture.read_bytes()).hexdigest()
-    assert media.load(digest) == (picture.read_bytes(), 'image/png')
+    assert media.load(digest, 'plain_task') == (picture.read_bytes(), 'image/png')
 
 
 def test_same_content_is_stored_once(picture, tmp_path):
     (tmp_path / 'b.png').write_bytes(picture.read_bytes())
-    assert media.store(picture) == media.store(tmp_path / 'b.png')
+    assert media.store(picture, 'plain_task') == media.store(tmp_path / 'b.png', 'plain_task')
     assert get_db()['media.files'].count_documents({}) == 1
 
 
 def test_same_content_stored_by_several_at_once_is_whole(picture):
     with ThreadPoolExecutor(4) as pool:
-        (digest,) = set(pool.map(media.store, [picture] * 4))
-    assert media.load(digest) == (picture.read_bytes(), 'image/png')
+        (digest,) = set(pool.map(media.store, [picture] * 4, ['plain_task'] * 4))
+    assert media.load(digest, 'plain_task') == (picture.read_bytes(), 'image/png')
 
 
 @pytest.mark.parametrize('left', [0, 1, 2])
 def test_file_whose_storing_was_cut_off_is_stored_by_the_next_attempt(picture, left):
-    digest = media.store(picture)
+    digest = media.store(picture, 'plain_task')
     get_db()['media.files'].delete_many({})
     get_db()['media.chunks'].delete_many({'n': {'$gt': left}})
-    assert media.store(picture) == digest
-    assert media.load(digest) == (picture.read_bytes(), 'image/png')
+    assert media.store(picture, 'plain_task') == digest
+    assert media.load(digest, 'plain_task') == (picture.read_bytes(), 'image/png')
 
 
 def test_unknown_file_is_none(app):
-    assert media.load('0' * 64) is None
+    assert media.load('0' * 64, 'plain_task') is None

@@ -23,7 +23,7 @@ def store(app, tmp_path):
 
     def put(content: bytes) -> str:
         (tmp_path / 'file').write_bytes(content)
-        return media.store(tmp_path / 'file')
+        return media.store(tmp_path / 'file', 'plain_task')
 
     return put
 
@@ -126,3 +126,9 @@ def test_nothing_else_is_served(plugin_site, path):
     response = client.get('/static/' + path.replace('{plugin}', f'plugin_{name}'), buffered=True)
     assert response.status_code == 404
     assert 'secret' not in response.text
+
+
+def test_file_of_another_project_is_not_found(app, member, tmp_path):
+    (tmp_path / 'file').write_bytes(PICTURES['image/png'])
+    digest = media.store(tmp_path / 'file', 'secret_project')
+    assert member.get(f'/media/plain_task/{digest}').status_code == 404

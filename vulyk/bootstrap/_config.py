@@ -37,8 +37,6 @@ def init(app: 'VulykFlask', config: Mapping[str, Any] | object | None) -> None:
         app.settings_source = getattr(config, '__file__', None) or repr(config)
     # URL encoding may triple a result; the exact limit is checked on the decoded text.
     app.config['MAX_CONTENT_LENGTH'] = app.config['MAX_FORM_MEMORY_SIZE'] = 3 * app.config['MAX_RESULT_BYTES'] + 65536
-    if app.config['ENABLED_PLUGINS'] is not None:
-        app.logger.info('ENABLED_PLUGINS has no effect; ENABLED_TASKS names the plugins.')
 
 
 def _read_local_settings(app: 'VulykFlask') -> None:

@@ -25,6 +25,8 @@ def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
     enabled = app.config['ENABLED_TASKS']
     if not isinstance(enabled, Mapping):
         raise InitializationError(f'ENABLED_TASKS must be a dictionary {{package: class name}}, not {enabled!r}.')
+    if app.config['ENABLED_PLUGINS'] is not None:
+        app.logger.info('ENABLED_PLUGINS has no effect; ENABLED_TASKS names the plugins.')
     found: dict[str, AbstractTaskType] = {}
     packages: dict[str, str] = {}
     for package, class_name in enabled.items():

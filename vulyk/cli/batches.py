@@ -1,6 +1,7 @@
 """Batches of tasks."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 from bson import Decimal128
 
 from vulyk.cli.context import BATCH, with_database
+from vulyk.ext.counting import recount_user
 from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
@@ -87,7 +89,7 @@ def parse_meta(task_type: AbstractTaskType, pairs: Iterable[tuple[str, str]]) ->
             raise click.BadParameter(f'--meta {key}: {task_type.type_name} has no such fact. It knows: {names}.')
         try:
             meta[key] = _convert(text, known[key])
-        except (ValueError, InvalidOperation) as error:
+        except (KeyError, ValueError, InvalidOperation) as error:
             kind = {bool: 'true or false', str: 'a text'}.get(type(known[key]), 'a number')
             raise click.BadParameter(f'--meta {key}: {text!r} is not {kind}.') from error
     return meta
@@ -104,23 +106,33 @@ def _convert(text: str, default: Any) -> Any:
     return text
 
 
-def delete_batch(batch_id: str, *, purge: bool) -> None:
+def delete_batch(batch_id: str, *, purge: bool, force: bool = False) -> None:
     """Delete a batch with its tasks.
 
     :param purge: delete the answers and work sessions too.
-    :raises click.ClickException: there are answers, and ``purge`` is False; the text says how many.
+    :param force: also while volunteers have tasks of it in hand; what they send then is lost.
+    :raises click.ClickException: there are answers or tasks in hand; the text says how many, and what to do.
     """
 
     def delete() -> None:
-        tasks = list(AbstractTask.objects(batch=batch_id).scalar('id'))
-        answers = AbstractAnswer.objects(task__in=tasks)
-        if answers.count() and not purge:
+        tasks, answers = AbstractTask._get_collection(), AbstractAnswer._get_collection()
+        in_hand = tasks.count_documents({'batch': batch_id, 'expiry': {'$gt': datetime.now(UTC)}})
+        if in_hand and not force:
             raise click.ClickException(
-                f'Batch {batch_id} holds {answers.count()} answers. Export them first, or delete them too with --purge.'
+                f'Volunteers have {in_hand} tasks of batch {batch_id} in hand. Wait until they are done, or use --force.'
             )
-        for documents in (answers, WorkSession.objects(task__in=tasks)):
-            documents._collection.delete_many(documents._query)
-        AbstractTask._get_collection().delete_many({'batch': batch_id})
+        of_batch = {'task': {'$in': tasks.distinct('_id', {'batch': batch_id})}}
+        people = answers.distinct('createdBy', of_batch)
+        number = answers.count_documents(of_batch)
+        if number and not purge:
+            raise click.ClickException(
+                f'Batch {batch_id} holds {number} answers. Export them first, or delete them too with --purge.'
+            )
+        answers.delete_many(of_batch)
+        WorkSession._get_collection().delete_many(of_batch)
+        for user_id in people:
+            recount_user(user_id)
+        tasks.delete_many({'batch': batch_id})
         Load._get_collection().delete_many({'batch': batch_id})
         Closing._get_collection().delete_many({'batch': batch_id})
         Batch._get_collection().delete_one({'_id': batch_id})
@@ -144,9 +156,10 @@ def list_command() -> None:
 @batches_group.command('del')
 @click.option('--bid', prompt='Batch id', type=BATCH, help='Id of the batch.')
 @click.option('--purge', is_flag=True, help='Delete its answers and work sessions too.')
+@click.option('--force', is_flag=True, help='Also while volunteers have tasks of it in hand.')
 @click.confirmation_option(prompt='Delete the batch and all of its tasks?')
 @with_database
-def del_command(bid: str, purge: bool) -> None:
+def del_command(bid: str, purge: bool, force: bool) -> None:
     """Delete a batch and its tasks; refused while there are answers, unless --purge is given."""
-    delete_batch(bid, purge=purge)
+    delete_batch(bid, purge=purge, force=force)
     click.echo(f'Batch {bid} is deleted.')

@@ -59,6 +59,8 @@ def load_files(
         add_batch(batch_id, count, task_type, default, meta)
 
     if task_type.imports_itself():
+        if key or skip_invalid:
+            raise click.BadParameter(f'{task_type.type_name} imports tasks its own way, without --key and --skip-invalid.')
         return _load_as_the_plugin_wants(task_type, paths, batch_id, publish)
     return loading.load(
         task_type,

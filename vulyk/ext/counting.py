@@ -155,6 +155,21 @@ def withdraw(answer_id: ObjectId, need: int, *, by: User | None, reason: str, no
     return in_transaction(take_back)
 
 
+def withdraw_all(
+    user_id: ObjectId, since: datetime, redundancies: dict[str, int], *, by: User | None, reason: str, now: datetime
+) -> int:
+    """Take back everything a user has answered since then, one answer after the other; can be repeated after a crash.
+
+    :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
+    :returns: the number of answers taken back.
+    """
+    given = AbstractAnswer._get_collection().find({'createdBy': user_id, 'createdAt': {'$gte': since}}, {'taskType': 1})
+    return sum(
+        withdraw(answer['_id'], redundancies.get(answer['taskType'], 1), by=by, reason=reason, now=now)
+        for answer in given
+    )
+
+
 def set_redundancy(batch_id: str, redundancy: int, now: datetime) -> int:
     """Change how many answers the tasks of a batch need; tasks close, or open again, accordingly.
 

@@ -16,7 +16,7 @@ from vulyk.models.user import Group, User
 
 log = logging.getLogger(__name__)
 
-MODELS = (
+MODELS: list[type] = [
     User,
     Group,
     Batch,
@@ -29,11 +29,16 @@ MODELS = (
     Progress,
     Standing,
     Job,
-)
+]
 
 STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a replica set (one node is enough). Turn it into one:
   1. start mongod with --replSet vulyk (or in mongod.conf: replication: {{replSetName: vulyk}})
   2. mongosh --eval 'rs.initiate()'"""
+
+
+def add_models(*models: type) -> None:
+    """Have the indexes of further documents made too; features call it when they are registered."""
+    MODELS.extend(model for model in models if model not in MODELS)
 
 
 def prepare() -> None:

@@ -10,6 +10,7 @@ import gridfs
 from bson import Binary
 from gridfs.errors import FileExists, NoFile
 from mongoengine.connection import get_db
+from pymongo.collection import Collection
 
 from vulyk.models.exc import TaskImportError
 
@@ -60,8 +61,11 @@ def check(root: Path, relative: object, *, max_bytes: int) -> Path:
     return path
 
 
-def store(path: Path) -> str:
-    """Put a file into the storage; the same content is stored once. Returns its SHA-256, hexadecimal."""
+def store(path: Path, task_type: str) -> str:
+    """Put a file into the storage; the same content is stored once. Returns its SHA-256, hexadecimal.
+
+    :param task_type: whose tasks show it; who may work on none of them does not get it.
+    """
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     facts = {'filename': path.name, 'metadata': {'type': content_type(data[:16])}, 'chunkSize': CHUNK_BYTES}
@@ -71,23 +75,30 @@ def store(path: Path) -> str:
             fs.put(data, _id=digest, **facts)
         except FileExists:  # another process is faster with the same content, or has died before it was done
             _complete(digest, data, facts)
+    _files().update_one({'_id': digest}, {'$addToSet': {'metadata.taskTypes': task_type}})
     return digest
 
 
 def _complete(digest: str, data: bytes, facts: dict[str, Any]) -> None:
     """Write those parts of a file that are missing; may be done by several at once."""
-    files, chunks = get_db()[f'{BUCKET}.files'], get_db()[f'{BUCKET}.chunks']
+    chunks = get_db()[f'{BUCKET}.chunks']
     for number, start in enumerate(range(0, len(data), CHUNK_BYTES)):
         part = {'$setOnInsert': {'data': Binary(data[start : start + CHUNK_BYTES])}}
         chunks.update_one({'files_id': digest, 'n': number}, part, upsert=True)
     whole = {**facts, 'length': len(data), 'uploadDate': datetime.now(UTC)}
-    files.update_one({'_id': digest}, {'$setOnInsert': whole}, upsert=True)
+    _files().update_one({'_id': digest}, {'$setOnInsert': whole}, upsert=True)
 
 
-def load(digest: str) -> tuple[bytes, str] | None:
-    """``(content, content type)`` of a stored file, None if there is none."""
+def load(digest: str, task_type: str) -> tuple[bytes, str] | None:
+    """``(content, content type)`` of a file that tasks of this type show, None if there is none."""
     try:
         file = gridfs.GridFS(get_db(), collection=BUCKET).get(digest)
     except NoFile:
         return None
-    return file.read(), (file.metadata or {})['type']
+    facts = file.metadata or {}
+    return (file.read(), facts['type']) if task_type in facts.get('taskTypes', ()) else None
+
+
+def _files() -> Collection[dict[str, Any]]:
+    files: Collection[dict[str, Any]] = get_db()[f'{BUCKET}.files']
+    return files

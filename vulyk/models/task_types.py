@@ -192,6 +192,10 @@ class AbstractTaskType:
         records = [_checked(record, number) for number, record in enumerate(tasks, 1)]
         return in_transaction(lambda: self._insert(records, batch, media or {}))
 
+    def priority_of(self, record: dict[str, Any]) -> int:
+        """How early a task is handed out inside its load, from −1000 to 1000, higher is earlier; plugins override it."""
+        return 0
+
     def imports_itself(self) -> bool:
         """Whether the plugin has an ``import_tasks`` of its own, which then gets all records of a load at once."""
         return _overrides(self, 'import_tasks')
@@ -212,7 +216,7 @@ class AbstractTaskType:
                         paths[record[field]] = media_storage.check(root, record[field], max_bytes=max_bytes)
                     except TaskImportError as error:
                         raise TaskImportError(f'{field}: {error}.', number) from error
-        return {relative: media_storage.store(path) for relative, path in paths.items()}
+        return {relative: media_storage.store(path, self.type_name) for relative, path in paths.items()}
 
     def _insert(self, records: list[dict[str, Any]], batch: str | None, files: Mapping[str, str]) -> ImportResult:
         load = Load(task_type=self.type_name, batch=batch, created_at=self.clock()).save()

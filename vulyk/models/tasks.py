@@ -123,7 +123,6 @@ class AbstractTask(Document):
     media = DictField(StringField())
     load = ObjectIdField()
     order = LongField(db_field='ord')
-    priority = IntField()
     need = IntField()
     leases = ListField(DictField())
     lane = StringField()

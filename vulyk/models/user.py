@@ -27,7 +27,7 @@ class Group(Document):
     description = StringField(max_length=200)
     allowed_types = ListField(StringField(max_length=50))
 
-    meta = {'collection': 'groups', 'auto_create_index': False}
+    meta = {'collection': 'groups', 'auto_create_index': False, 'indexes': ['allowed_types']}
 
     def __str__(self) -> str:
         return str(self.id)
