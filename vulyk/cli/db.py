@@ -60,7 +60,9 @@ def load_files(
 
     if task_type.imports_itself():
         if key or skip_invalid:
-            raise click.BadParameter(f'{task_type.type_name} imports tasks its own way, without --key and --skip-invalid.')
+            raise click.BadParameter(
+                f'{task_type.type_name} imports tasks its own way, without --key and --skip-invalid.'
+            )
         return _load_as_the_plugin_wants(task_type, paths, batch_id, publish)
     return loading.load(
         task_type,
@@ -94,20 +96,30 @@ def _load_as_the_plugin_wants(
     return in_transaction(load)
 
 
-def export_reports(task_id: AbstractTaskType, path: str, batch: str, closed: bool, with_sessions: bool = False) -> int:
+def export_reports(
+    task_id: AbstractTaskType,
+    path: str,
+    batch: str,
+    closed: bool,
+    with_sessions: bool = False,
+    counted_only: bool = False,
+) -> int:
     """Write the answers of a batch, one JSON list per task and line. Returns the number of tasks.
 
     :param task_id: the task type (the name is the documented one).
     :param path: the file; it appears, or is replaced, when everything is written.
     :param batch: id of a batch or ``__all__``.
     :param closed: only closed tasks.
+    :param counted_only: without extra answers, which came when their task had enough.
     """
+    wanted = {'with_sessions': with_sessions, 'counted_only': counted_only}
+    chosen = {name: True for name, value in wanted.items() if value}  # plugins may know none of them
     target = Path(path)
     scratch = target.with_name(f'.{target.name}.{os.getpid()}.part')
     count = 0
     try:
         with scratch.open('wb') as file:
-            for answers in task_id.export_reports(batch, closed=closed, with_sessions=with_sessions):
+            for answers in task_id.export_reports(batch, closed=closed, **chosen):
                 file.write(orjson.dumps(answers) + b'\n')
                 count += 1
         scratch.replace(target)
@@ -223,14 +235,20 @@ def _expanded(pattern: str) -> list[str]:
 @click.option('--batch', help=f'Id of a batch, or {ALL_BATCHES}; left out: the default batch.')
 @click.option('--export-all', is_flag=True, help='Open tasks too, not only closed ones.')
 @click.option('--with-sessions', is_flag=True, help='Add when and how long people worked.')
+@click.option('--counted-only', is_flag=True, help='Without answers that came when their task had enough.')
 @with_database
 def export_command(
-    task_type: AbstractTaskType, path: str, batch: str | None, export_all: bool, with_sessions: bool
+    task_type: AbstractTaskType,
+    path: str,
+    batch: str | None,
+    export_all: bool,
+    with_sessions: bool,
+    counted_only: bool,
 ) -> None:
     """Write the answers to tasks of TYPE to the file PATH, one JSON list per task and line."""
     batch_id = _existing_batch(task_type, batch)
     try:
-        count = export_reports(task_type, path, batch_id, not export_all, with_sessions)
+        count = export_reports(task_type, path, batch_id, not export_all, with_sessions, counted_only)
     except OSError as error:
         raise click.ClickException(f'{path} cannot be written: {error.strerror}.') from error
     click.echo(f'Finished exporting answers for {count} tasks')

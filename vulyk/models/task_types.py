@@ -239,7 +239,7 @@ class AbstractTaskType:
     # --- tasks out ----------------------------------------------------------------------------------------------------
 
     def export_reports(
-        self, batch: str, closed: bool = True, qs: Any = None, with_sessions: bool = False
+        self, batch: str, closed: bool = True, qs: Any = None, with_sessions: bool = False, counted_only: bool = False
     ) -> Generator[list[dict[str, Any]], None, None]:
         """The answers, one list per task.
 
@@ -247,6 +247,7 @@ class AbstractTaskType:
         :param closed: only tasks that are closed.
         :param qs: a queryset of tasks to export instead.
         :param with_sessions: add ``session`` (start, end, duration and activity in seconds) where there is one.
+        :param counted_only: leave out extra answers, which came when the task had enough.
         :returns: per task a list of ``{'task', 'answer', 'user'}``; open tasks without answers give ``[]``.
         """
         if qs is None:
@@ -258,7 +259,7 @@ class AbstractTaskType:
             elif unseen := Load._get_collection().distinct('_id', {'taskType': self.type_name, 'loading': True}):
                 qs = qs.filter(load__nin=unseen)
         for tasks in chunked(qs.no_cache(), 200):
-            answers = self._answers_of(tasks)
+            answers = [answer for answer in self._answers_of(tasks) if not (counted_only and answer.extra)]
             sessions = self._sessions_of(answers) if with_sessions else {}
             by_task = defaultdict(list)
             for answer in answers:
