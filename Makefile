@@ -31,8 +31,8 @@ lint: .venv/for-development ## style, imports, types
 docs: .venv/for-development ## the documentation, in docs/_build/html
 	.venv/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: .venv/for-development ## measure how fast the site is [ARGS=…]
-	.venv/bin/python -m tests.load.bench $(ARGS)
+bench: .venv/for-development ## measure how fast the site is [SIZES=1000,10000 for less than a minute]
+	@exec .venv/bin/python -m tests.load.bench $(SIZES)
 
 .venv/for-run: EXTRAS = mongod
 .venv/for-development: EXTRAS = mongod,dev

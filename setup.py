@@ -24,6 +24,7 @@ TEST = [
 ]
 LINT = ['import-linter>=2.16', 'mypy>=2.4', 'ruff>=0.17.5']
 DOCS = ['furo', 'sphinx>=9']
+BENCH = ['gunicorn>=27']
 
 setup(
     name='vulyk',
@@ -63,7 +64,7 @@ setup(
         'mongod': MONGOD,
         'test': TEST,
         'docs': DOCS,
-        'dev': TEST + LINT + DOCS,
+        'dev': TEST + LINT + DOCS + BENCH,
     },
     entry_points={'console_scripts': ['vulyk = vulyk.control:main']},
 )

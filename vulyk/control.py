@@ -1,13 +1,16 @@
 """The command line: ``vulyk`` as an installed script, ``manage.py`` in a checkout."""
 
 import os
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask
+from flask.cli import ScriptInfo
+from werkzeug.utils import import_string
 
-from vulyk import demo
+from vulyk import demo, settings
 from vulyk.bootstrap import _db, _security, create_app
 from vulyk.cli import project_init
 from vulyk.cli.admin import admin_group
@@ -42,7 +45,28 @@ def build(config: dict[str, Any] | None = None) -> Flask:
 
 
 class CommandLine(click.Group):
-    """Turns what the platform raises into one sentence and exit code 1."""
+    """Turns what the platform raises into one sentence and exit code 1.
+
+    Besides its own commands it has those of the features: what a blueprint has put into its ``cli``, under its name.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, with those of the features that are on unless the settings say otherwise."""
+        return sorted({*super().list_commands(ctx), *_usual_features()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; the application is only built to look for one that is not known without it."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            return command
+        group = _usual_features().get(cmd_name)
+        if group is None:
+            ctx.obj = ctx.obj or Site(build, _db.prepare)
+            try:
+                group = ctx.obj.app.cli.get_command(ctx, cmd_name)
+            except InitializationError:
+                return None
+        return None if group is None else _mounted(ctx, cmd_name, group)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -51,11 +75,35 @@ class CommandLine(click.Group):
             raise click.ClickException(str(error)) from error
 
 
+def _usual_features() -> dict[str, click.Command]:
+    modules = [import_string(entry['path']) for entry in settings.ENABLED_BLUEPRINTS]
+    return {module.name: module.cli for module in modules if module.cli.commands}
+
+
+def _mounted(ctx: click.Context, name: str, group: click.Command) -> click.Command:
+    """The command of a feature, with the application of this command line behind Flask's ``with_appcontext``."""
+
+    def prepared_app() -> Flask:
+        here = ctx.find_object(Site)
+        if name not in here.app.cli.commands:
+            raise click.ClickException(f'{name} is switched off: the setting ENABLED_BLUEPRINTS does not name it.')
+        here.prepare(here.app)
+        return here.app
+
+    mounted = copy(group)
+    mounted.name = name
+    mounted.context_settings = {
+        **group.context_settings,
+        'obj': ScriptInfo(create_app=prepared_app, set_debug_flag=False),
+    }
+    return mounted
+
+
 @click.group(cls=CommandLine)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Vulyk: a crowdsourcing platform."""
-    ctx.obj = Site(build, _db.prepare)
+    ctx.obj = ctx.obj or Site(build, _db.prepare)
 
 
 @cli.command('init')

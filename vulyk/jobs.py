@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, DictField, IntField, StringField
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError
 
 from vulyk.ext import counting
 from vulyk.ext.assignment import reap
@@ -120,10 +120,14 @@ def work(worker: str, now: datetime) -> bool:
     if claimed is None:
         return False
     mine = {'_id': claimed['_id'], 'worker': worker}
+    if claimed['tries'] > MAX_TRIES:
+        log.error('Job %s has taken %d workers with it; it is not tried again', claimed['kind'], MAX_TRIES)
+        Job._get_collection().update_one(mine, {'$set': {'state': DEAD, 'error': 'every worker that tried it died'}})
+        return True
     try:
         _JOBS[claimed['kind']](**claimed['args'])
-    except PyMongoError:
-        raise  # the database, not the job: its lease ends and somebody tries again
+    except ConnectionFailure:
+        raise  # the database is away: the lease ends and somebody tries again
     except Exception as error:
         log.exception('Job %s failed (try %d of %d)', claimed['kind'], claimed['tries'], MAX_TRIES)
         state = DEAD if claimed['tries'] >= MAX_TRIES else READY

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def read_records(path: str) -> Iterator[Record | TaskImportError]:
                 )
     except EOFError as error:
         raise TaskImportError(f'{path}, after line {line}: the archive is cut off.') from error
-    except (lzma.LZMAError, zstandard.ZstdError) as error:
+    except (lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
         raise TaskImportError(f'{path}, after line {line}: the archive is damaged or cut off ({error}).') from error
     except UnicodeDecodeError as error:
         raise TaskImportError(
@@ -193,8 +194,8 @@ def _json_objects(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | str]]
 def _csv_objects(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | str]]:
     rows = csv.reader((line.decode('utf-8') for line in _lines(file)), strict=True)
     header = next(rows, [])
-    if len(set(header)) != len(header) or not all(header):
-        raise _UnreadableError('the first line must name every field once.')
+    if len(set(header)) != len(header) or not all(header) or any('\0' in name for name in header):
+        raise _UnreadableError('the first line must name every field once, without NUL characters.')
     for row in rows:
         if not row:
             continue
@@ -396,8 +397,11 @@ def remove_dead_loads(task_type: str, now: datetime) -> int:
 
 
 def _remove(load_id: ObjectId) -> None:
+    unpublished = {'_id': load_id, 'loading': True}
+    if Load._get_collection().find_one(unpublished) is None:
+        return  # it was published after all, only the answer of the database was lost
     AbstractTask._get_collection().delete_many({'load': load_id})
-    Load._get_collection().delete_one({'_id': load_id, 'loading': True})
+    Load._get_collection().delete_one(unpublished)
 
 
 def prototype(task_type: 'AbstractTaskType', batch_id: str | None, load_id: ObjectId) -> dict[str, Any]:

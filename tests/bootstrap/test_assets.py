@@ -42,7 +42,9 @@ def site(make_app, plugin, app):
 
 def loaded(browser, path: str) -> list[str]:
     """The addresses of scripts and styles of a page, in its order."""
-    return re.findall(r'<(?:script|link)[^>]+?(?:src|href)="(/static/(?:scripts|styles)/[^"]+)"', browser.get(path).text)
+    return re.findall(
+        r'<(?:script|link)[^>]+?(?:src|href)="(/static/(?:scripts|styles)/[^"]+)"', browser.get(path).text
+    )
 
 
 def fetch(browser, path: str, part: str) -> str:
@@ -55,7 +57,11 @@ def test_bundles_of_a_plugin_are_loaded_after_the_platforms(site):
     browser, name = site
     addresses = loaded(browser, f'/type/{name}/')
     scripts = [address.split('?')[0] for address in addresses if '.js' in address]
-    assert scripts == ['/static/scripts/bootstrap5.js', '/static/scripts/packed.js', f'/static/scripts/plugin_js_{name}.js']
+    assert scripts == [
+        '/static/scripts/bootstrap5.js',
+        '/static/scripts/packed.js',
+        f'/static/scripts/plugin_js_{name}.js',
+    ]
 
 
 def test_scripts_of_a_plugin_are_joined_in_their_order_and_not_corrupted(site):
@@ -80,7 +86,12 @@ def test_addresses_in_styles_of_a_plugin_are_made_absolute(site):
     text = fetch(browser, f'/type/{name}/', 'plugin_css')
     assert f'url("/static/plugin_{name}/static/images/a.png")' in text
     assert f'url("/static/plugin_{name}/static/styles/deep/b.png")' in text
-    for kept in ("url('/static/c.png')", 'url(data:image/png;base64,AAAA)', 'url(https://other.example/e.png)', 'url(#f)'):
+    for kept in (
+        "url('/static/c.png')",
+        'url(data:image/png;base64,AAAA)',
+        'url(https://other.example/e.png)',
+        'url(#f)',
+    ):
         assert kept in text
     assert 'calc(1px + 2px)' in text
 
@@ -181,5 +192,7 @@ def test_collected_files_of_a_plugin_may_have_another_prefix(make_app, plugin, a
 
 
 def test_sources_of_a_plugin_are_not_collected(make_app, plugin, app, tmp_path):
-    make_app(ENABLED_TASKS={plugin({'static/a.txt': 'x'}): 'MadeTaskType'}, COLLECT_STATIC_ROOT=str(tmp_path / 'collected'))
+    make_app(
+        ENABLED_TASKS={plugin({'static/a.txt': 'x'}): 'MadeTaskType'}, COLLECT_STATIC_ROOT=str(tmp_path / 'collected')
+    )
     assert not list((tmp_path / 'collected').rglob('*.py'))

@@ -162,6 +162,8 @@ def test_run_without_a_secret_of_its_own_exits_1(here, settings, key):
     path = here(key + ''.join(f'{name} = {value!r}\n' for name, value in kept.items()))
     command = [sys.executable, '-c', 'from vulyk.control import main; main()', 'run', '--port', '0']
     environ = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=path.parent, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=path.parent, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, 'SECRET_KEY is not set' in done.stderr) == (1, True)
     assert 'Traceback' not in done.stderr

@@ -36,7 +36,10 @@ def test_plugin_gets_what_its_configure_returns(load, plugin):
 
 
 BROKEN = {
-    'import fails': ({'__init__.py': 'import no_such_module\n'}, "ModuleNotFoundError: No module named 'no_such_module'"),
+    'import fails': (
+        {'__init__.py': 'import no_such_module\n'},
+        "ModuleNotFoundError: No module named 'no_such_module'",
+    ),
     'crash at import': ({'models/task_types.py': '1 / 0\n'}, 'ZeroDivisionError: division by zero'),
     'syntax error': ({'models/task_types.py': 'def\n'}, 'SyntaxError: '),
     'no settings': ({'settings.py': None}, 'ModuleNotFoundError: '),

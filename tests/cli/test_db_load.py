@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 from bson import Decimal128
 from mongoengine.connection import get_db
+from pymongo.errors import ConnectionFailure
+from vulyk_plain.models.task_types import PlainTaskType
 from vulyk_plain.models.tasks import PlainTask
 
 from tests.factories import make_user
+from vulyk import loading
 from vulyk.models.tasks import Batch
+from vulyk.models.transaction import in_transaction
 
 LINES = b'{"n": 1}\n{"n": 2}\n'
 PNG = b'\x89PNG\r\n\x1a\n' + bytes(8)
@@ -33,24 +37,24 @@ def assert_nothing_loaded() -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ('name', 'content'),
-    [
-        ('a.jsonl', LINES),
-        ('a', LINES),
-        ('a.js', LINES),
-        ('a.jsonl.gz', gzip.compress(LINES)),
-        ('a.bz2', bz2.compress(LINES)),
-        ('two-streams.gz', gzip.compress(b'{"n": 1}\n') + gzip.compress(b'{"n": 2}\n')),
-        ('windows.jsonl', LINES.replace(b'\n', b'\r\n')),
-        ('no newline at the end', LINES.rstrip()),
-        ('blank lines', b'\n \n{"n": 1}\n\t\r\n\n{"n": 2}\n\n'),
-        ('bom.jsonl', b'\xef\xbb\xbf' + LINES),
-        ('bom.gz', gzip.compress(b'\xef\xbb\xbf' + LINES)),
-        ('[1].jsonl', LINES),
-        ('ſß 🐝.jsonl', LINES),
-    ],
-)
+FILES = {
+    'a.jsonl': LINES,
+    'a': LINES,
+    'a.js': LINES,
+    'a.jsonl.gz': gzip.compress(LINES),
+    'a.bz2': bz2.compress(LINES),
+    'two-streams.gz': gzip.compress(b'{"n": 1}\n') + gzip.compress(b'{"n": 2}\n'),
+    'windows.jsonl': LINES.replace(b'\n', b'\r\n'),
+    'no newline at the end': LINES.rstrip(),
+    'blank lines': b'\n \n{"n": 1}\n\t\r\n\n{"n": 2}\n\n',
+    'bom.jsonl': b'\xef\xbb\xbf' + LINES,
+    'bom.gz': gzip.compress(b'\xef\xbb\xbf' + LINES),
+    '[1].jsonl': LINES,
+    'ſß 🐝.jsonl': LINES,
+}
+
+
+@pytest.mark.parametrize(('name', 'content'), FILES.items(), ids=FILES)
 def test_file_is_loaded_into_the_default_batch(runner, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     result = runner('db', 'load', 'plain_task', str(tmp_path / name))
@@ -58,12 +62,6 @@ def test_file_is_loaded_into_the_default_batch(runner, tmp_path, name, content):
     assert numbers() == [1, 2]
     batch = Batch.objects.get()
     assert (batch.id, batch.task_type, batch.tasks_count, batch.closed) == ('default', 'plain_task', 2, False)
-
-
-def test_progress_is_told_per_file(runner, write):
-    result = runner('db', 'load', 'plain_task', write('a.jsonl', {'n': 1}), write('b.jsonl', {'n': 2}))
-    assert 'Loading file 1 from 2' in result.output
-    assert 'Loading file 2 from 2' in result.output
 
 
 @pytest.mark.parametrize('pattern', ['*.jsonl', '?.jsonl', '[ab].jsonl', '**/*.jsonl'])
@@ -92,7 +90,7 @@ BAD = {
     'bad JSON': (b'{"n": 1}\n\n{"n": \n', 'a.jsonl, line 3: task: not valid JSON'),
     'a list': (b'{"n": 1}\n[1]\n', 'a.jsonl, line 2: task: must be a JSON object, not a list'),
     'null': (b'null\n', 'a.jsonl, line 1: task: must be a JSON object, not null'),
-    'an empty object': (b'{"n": 1}\n{}\n', 'a.jsonl, line 2: a task must not be empty'),
+    'an empty object': (b'{"n": 1}\n{}\n', 'a.jsonl, line 2: task: must not be empty'),
     'NaN': (b'{"n": NaN}\n', 'a.jsonl, line 1: task: NaN is not a JSON number'),
     '2**70': (b'{"n": 1180591620717411303424}\n', 'a.jsonl, line 1: task.n: the number does not fit 64 bit'),
     'invalid UTF-8': (b'{"n": 1}\n{"n": "\xff"}\n', 'a.jsonl, line 2: task: byte 7 is not valid UTF-8'),
@@ -138,9 +136,21 @@ def test_broken_archive_is_named_and_nothing_is_loaded(runner, tmp_path, name, c
     assert_nothing_loaded()
 
 
+def test_table_whose_fields_cannot_be_stored_is_refused(runner, tmp_path):
+    (tmp_path / 'a.csv').write_bytes(b'a,b\0c\n1,2\n')
+    result = runner('db', 'load', 'plain_task', str(tmp_path / 'a.csv'))
+    assert (result.exit_code, 'a.csv, ' in result.output) == (2, True)
+    assert_nothing_loaded()
+
+
 @pytest.mark.parametrize(
     ('path', 'reason'),
-    [('missing.jsonl', 'There is no file'), ('*.nothing', 'There is no file'), ('.', 'cannot be read'), ('', 'no file')],
+    [
+        ('missing.jsonl', 'There is no file'),
+        ('*.nothing', 'There is no file'),
+        ('.', 'cannot be read'),
+        ('', 'no file'),
+    ],
 )
 def test_path_that_is_no_file_is_refused(runner, write, tmp_path, path, reason):
     result = runner('db', 'load', 'plain_task', write('0.jsonl', {'n': 0}), str(tmp_path / path) if path else '')
@@ -222,11 +232,17 @@ def test_same_record_in_two_types_is_two_tasks(runner, write, other):
     assert PlainTask.objects.count() == 2
 
 
-def test_plugin_that_overrides_import_and_returns_nothing_is_counted(runner, write, plain, monkeypatch):
-    real = plain.import_tasks
-    monkeypatch.setattr(plain, 'import_tasks', lambda tasks, batch: (real(tasks, batch), None)[1])
+class OwnImport(PlainTaskType):
+    """A plugin with an import of its own, which returns nothing."""
+
+    def import_tasks(self, tasks, batch):
+        super().import_tasks([{**task, 'n': task['n'] * 10} for task in tasks], batch)
+
+
+def test_plugin_with_an_import_of_its_own_is_counted(runner, write, app, monkeypatch):
+    monkeypatch.setitem(app.task_types, 'plain_task', OwnImport({}))
     assert 'Finished loading 2 tasks' in runner('db', 'load', 'plain_task', write('a', {'n': 1}, {'n': 2})).output
-    assert Batch.objects.get().tasks_count == 2
+    assert (numbers(), Batch.objects.get().tasks_count) == ([10, 20], 2)
 
 
 # --- facts of a batch -------------------------------------------------------------------------------------------------
@@ -308,6 +324,28 @@ def test_missing_file_of_a_task_is_named_with_its_line(runner, write, tmp_path, 
     assert_nothing_loaded()
 
 
+# --- interrupted ------------------------------------------------------------------------------------------------------
+
+
+def test_load_whose_last_answer_from_the_database_was_lost_keeps_what_is_stored(runner, write, monkeypatch):
+    def commit_and_lose_the_answer(work):
+        in_transaction(work)
+        raise ConnectionFailure('connection reset')
+
+    monkeypatch.setattr(loading, 'in_transaction', commit_and_lose_the_answer)
+    runner('db', 'load', 'plain_task', write('a', {'n': 1}))
+    assert (numbers(), Batch.objects.get().tasks_count) == ([1], 1)
+
+
+def test_load_that_fails_at_its_end_leaves_nothing(runner, write, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionFailure('connection reset')
+
+    monkeypatch.setattr('vulyk.cli.db.add_batch', fail)
+    runner('db', 'load', 'plain_task', write('a', {'n': 1}))
+    assert_nothing_loaded()
+
+
 # --- two at once ------------------------------------------------------------------------------------------------------
 
 
@@ -333,3 +371,12 @@ def test_loaded_tasks_can_be_solved(runner, write, plain):
     runner('db', 'load', 'plain_task', write('a', {'n': 1}))
     (task,) = PlainTask.objects
     assert plain.get_next(make_user())['id'] == task.id
+
+
+@pytest.mark.parametrize('name', ['default_' + 'x' * 42, 'x' * 50])
+def test_default_batch_of_a_type_with_a_long_name_is_refused_in_a_sentence(runner, write, app, monkeypatch, name):
+    kind = type('Long', (PlainTaskType,), {'type_name': name})({})
+    monkeypatch.setitem(app.task_types, name, kind)
+    runner('db', 'load', 'plain_task', write('a', {'n': 1}))
+    result = runner('db', 'load', name, write('b', {'n': 2}))
+    assert (result.exit_code, '--batch' in result.output) == (2, True)

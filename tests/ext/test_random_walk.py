@@ -66,7 +66,7 @@ class Walk:
         user = self.random.choice(self.users)
         in_hand = self.in_hand(user)
         if a_second_later := self.random.random() < 0.5:
-            for table in (assignment.open_loads, assignment.last_return, assignment.has_loose):
+            for table in (assignment.open_loads, assignment.last_return, assignment.has_loose, assignment.has_plenty):
                 table.forget()
         data = self.kind.get_next(user)
         self.note(user, 'asks and gets', data.get('id'))

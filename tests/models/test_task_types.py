@@ -322,7 +322,9 @@ def test_task_type_may_close_a_task_early(variant):
 
 def test_autoclose_is_asked_after_the_answer_is_stored(variant):
     seen = []
-    kind = variant(_is_ready_for_autoclose=lambda self, task, answer: seen.append(PlainAnswer.objects(task=task).count()))
+    kind = variant(
+        _is_ready_for_autoclose=lambda self, task, answer: seen.append(PlainAnswer.objects(task=task).count())
+    )
     answer(kind, make_tasks(kind, 1)[0], make_user())
     assert seen == [1]
 

@@ -36,7 +36,13 @@ def test_result_of_counting_is_a_tuple_with_names():
 
 def test_new_batch_is_open_and_empty(app):
     batch = make_batch().reload()
-    assert (batch.tasks_count, batch.tasks_processed, batch.closed, batch.batch_meta, str(batch)) == (0, 0, False, {}, 'b')
+    assert (batch.tasks_count, batch.tasks_processed, batch.closed, batch.batch_meta, str(batch)) == (
+        0,
+        0,
+        False,
+        {},
+        'b',
+    )
 
 
 def test_ids_of_a_batch_are_those_of_its_tasks(plain):

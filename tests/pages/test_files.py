@@ -71,7 +71,9 @@ def test_address_in_next_leads_to_the_file(app, member, plain, tmp_path, monkeyp
 # --- static files -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('path', ['images/favicon.svg', 'images/logo.svg', 'scripts/base.js', 'vendor/jquery/jquery.min.js'])
+@pytest.mark.parametrize(
+    'path', ['images/favicon.svg', 'images/logo.svg', 'scripts/base.js', 'vendor/jquery/jquery.min.js']
+)
 def test_static_file_is_served_to_everybody(client, path):
     assert client.get(f'/static/{path}', buffered=True).status_code == 200
 

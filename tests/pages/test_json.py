@@ -8,6 +8,7 @@ import pytest
 from vulyk_plain.models.tasks import PlainAnswer
 
 from tests.factories import answer, make_tasks, make_user
+from vulyk.models import exc
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import Batch
@@ -106,9 +107,7 @@ def test_session_says_who_i_am_and_gives_a_token(client, member, user):
 
 def test_token_of_the_session_opens_the_routes(member, task):
     token = member.get('/session').json['result']['csrf']
-    response = member.open(
-        f'/type/plain_task/skip/{task.id}', method='POST', headers={'X-CSRFToken': token}
-    )
+    response = member.open(f'/type/plain_task/skip/{task.id}', method='POST', headers={'X-CSRFToken': token})
     assert response.status_code == 200
 
 
@@ -234,6 +233,29 @@ def test_result_the_task_type_refuses_is_422_with_its_sentence(member, task, pla
     response = member.post(f'/type/plain_task/done/{task.id}', data={'result': '{}'})
     assert (response.status_code, response.json) == (422, {'result': {}, 'errors': ['word: must not be empty.']})
     assert stored() == before
+
+
+@pytest.mark.parametrize(
+    ('kind', 'status'),
+    [
+        (exc.TaskNotFoundError, 404),
+        (exc.TaskPermissionError, 403),
+        (exc.TaskSaveError, 422),
+        (exc.TaskSkipError, 409),
+        (exc.TaskValidationError, 422),
+        (exc.WorkSessionLookUpError, 404),
+        (exc.WorkSessionUpdateError, 409),
+    ],
+)
+def test_documented_error_of_a_plugin_becomes_a_status_with_its_sentence(
+    member, task, plain, monkeypatch, kind, status
+):
+    def fail(*args, **kwargs):
+        raise kind('word: is not there.')
+
+    monkeypatch.setattr(plain, 'on_task_done', fail)
+    response = member.post(f'/type/plain_task/done/{task.id}', data={'result': '{}'})
+    assert (response.status_code, response.json) == (status, {'result': {}, 'errors': ['word: is not there.']})
 
 
 def test_second_different_answer_is_409(member, task, stored):

@@ -150,7 +150,9 @@ def test_user_who_was_switched_off_is_sent_to_the_sign_in(member, user, path):
     assert member.get(path).status_code == 302
 
 
-@pytest.mark.parametrize('path', ['/no/such/page', '/type/', '/type/plain_task/no_such_action', '/static/no.js', '/%00'])
+@pytest.mark.parametrize(
+    'path', ['/no/such/page', '/type/', '/type/plain_task/no_such_action', '/static/no.js', '/%00']
+)
 def test_unknown_address_is_a_page_with_the_way_home(client, path):
     response = client.get(path)
     assert (response.status_code, response.mimetype) == (404, 'text/html')

@@ -19,6 +19,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     exc.ResultTooLargeError: HTTPStatus.TOO_LARGE,
     exc.MalformedResultError: HTTPStatus.BAD_REQUEST,
     exc.TaskValidationError: HTTPStatus.UNPROCESSABLE,
+    exc.TaskSaveError: HTTPStatus.UNPROCESSABLE,
     exc.AnswerConflictError: HTTPStatus.CONFLICT,
     exc.AnswerWithdrawalError: HTTPStatus.CONFLICT,
     exc.TaskSkipError: HTTPStatus.CONFLICT,

@@ -37,6 +37,9 @@ def create_admin(email: str, username: str, password: str) -> User:
         raise click.BadParameter(f'{email!r} is not an e-mail address.')
     if not username.strip() or '@' in username:
         raise click.BadParameter('The username is what others see: a name, not an e-mail address.')
+    for value, field in ((email, User.email), (username, User.username)):
+        if len(value) > field.max_length:
+            raise click.BadParameter(f'The {field.name} has more than {field.max_length} characters.')
     if User.objects(email__iexact=email):
         raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
     if User.objects(username__iexact=username):

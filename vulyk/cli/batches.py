@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ from bson import Decimal128
 from vulyk.cli.context import BATCH, with_database
 from vulyk.ext.counting import recount_user
 from vulyk.models.stats import WorkSession
-from vulyk.models.task_types import AbstractTaskType
+from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import in_transaction
 
@@ -70,8 +70,11 @@ def validate_batch(ctx: click.Context | None, param: Any, value: str, default_ba
     """
     if not value.strip() or len(value) > MAX_ID_LENGTH:
         raise click.BadParameter(f'A batch id has 1 to {MAX_ID_LENGTH} characters.')
-    if value != default_batch and Batch.objects(pk=value):
-        raise click.BadParameter(f'Batch with id {value} already exists')
+    if value == ALL_BATCHES:
+        raise click.BadParameter(f'{value} means all batches; choose another id.')
+    existing = Batch.objects(pk=value).first() if value != default_batch else None
+    if existing is not None:
+        raise click.BadParameter(f'Batch with id {value} already exists (it belongs to {existing.task_type})')
     return value
 
 
@@ -89,7 +92,7 @@ def parse_meta(task_type: AbstractTaskType, pairs: Iterable[tuple[str, str]]) ->
             raise click.BadParameter(f'--meta {key}: {task_type.type_name} has no such fact. It knows: {names}.')
         try:
             meta[key] = _convert(text, known[key])
-        except (KeyError, ValueError, InvalidOperation) as error:
+        except (KeyError, ValueError, ArithmeticError) as error:
             kind = {bool: 'true or false', str: 'a text'}.get(type(known[key]), 'a number')
             raise click.BadParameter(f'--meta {key}: {text!r} is not {kind}.') from error
     return meta

@@ -5,17 +5,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import orjson
 from flask import current_app
 
 from vulyk import loading
-from vulyk.cli.batches import add_batch, default_batch_id, parse_meta, validate_batch
+from vulyk.cli.batches import MAX_ID_LENGTH, add_batch, default_batch_id, parse_meta, validate_batch
 from vulyk.cli.context import TASK_TYPE, with_database
 from vulyk.ext import consistency
 from vulyk.loading import open_anything
@@ -114,18 +115,29 @@ def export_reports(
     """
     wanted = {'with_sessions': with_sessions, 'counted_only': counted_only}
     chosen = {name: True for name, value in wanted.items() if value}  # plugins may know none of them
-    target = Path(path)
-    scratch = target.with_name(f'.{target.name}.{os.getpid()}.part')
     count = 0
+    with _replacing(Path(path)) as file:
+        for answers in task_id.export_reports(batch, closed=closed, **chosen):
+            file.write(orjson.dumps(answers) + b'\n')
+            count += 1
+    return count
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file for writing that takes its place when everything is written. A pipe or a terminal is written to as it is."""
+    if path.exists() and not path.is_file():
+        with path.open('wb') as file:
+            yield file
+        return
+    target = path.resolve()  # a link stays one
+    scratch = target.with_name(f'.{target.name}.{os.getpid()}.part')
     try:
         with scratch.open('wb') as file:
-            for answers in task_id.export_reports(batch, closed=closed, **chosen):
-                file.write(orjson.dumps(answers) + b'\n')
-                count += 1
+            yield file
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
-    return count
 
 
 @click.group('db')
@@ -159,6 +171,7 @@ def load_command(
     default = current_app.config['DEFAULT_BATCH']
     batch = validate_batch(None, 'batch', default if batch is None else batch, default)
     facts = parse_meta(task_type, meta)
+    _check_default_batch(task_type, batch, facts)
     files = [found for pattern in path for found in _expanded(pattern)]
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
@@ -182,6 +195,16 @@ def load_command(
         click.echo(f'{result.duplicates} records are tasks already and were left out')
     if result.invalid:
         click.echo(f'{result.invalid} records are not valid and were left out')
+
+
+def _check_default_batch(task_type: AbstractTaskType, batch: str, facts: dict[str, Any]) -> None:
+    """Refuse what the default batch of a type cannot take, before anything is loaded."""
+    default = current_app.config['DEFAULT_BATCH']
+    batch_id = default_batch_id(task_type, default) if batch == default else batch
+    if len(batch_id) > MAX_ID_LENGTH:
+        raise click.BadParameter(f'The id {batch_id} of the default batch is too long; name a batch with --batch.')
+    if facts and Batch.objects(pk=batch_id):
+        raise click.BadParameter(f'--meta: batch {batch_id} exists and keeps its facts; name a new one with --batch.')
 
 
 def _tell_problems(report: loading.Report) -> None:
@@ -223,9 +246,11 @@ class _Bar:
 
 
 def _expanded(pattern: str) -> list[str]:
-    found = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
-    if not found or not Path(found[0]).exists():
-        raise click.BadParameter(f'There is no file {pattern}.')
+    if pattern and os.path.exists(pattern):  # it may well hold brackets
+        return [pattern]
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise click.BadParameter(f'There is no file {pattern or "without a name"}.')
     return found
 
 

@@ -31,6 +31,7 @@ FEW_PLACES = 50  # nothing is fetched ahead when fewer fresh tasks are left
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
 OVERLAP = timedelta(seconds=10)
 _ONE_MILLISECOND = timedelta(milliseconds=1)  # the precision of stored times
+_NEVER = EPOCH - _ONE_MILLISECOND
 
 _PRIORITY_RANGE = 1000
 _RANDOM_BITS = 52
@@ -172,10 +173,15 @@ def _read_has_fresh(load: str) -> bool:
     return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
 
 
+def _read_has_plenty(load: str) -> bool:
+    where = {'load': ObjectId(load), 'lane': leases.FRESH}
+    return AbstractTask._get_collection().count_documents(where, limit=FEW_PLACES) == FEW_PLACES
+
+
 def _read_last_return(task_type: str) -> datetime:
     where = {'taskType': task_type, 'lane': leases.RETURNED}
     newest = AbstractTask._get_collection().find_one(where, {'returned': 1}, sort=[('returned', -1)])
-    return aware(newest['returned']) if newest else EPOCH
+    return aware(newest['returned']) if newest else _NEVER
 
 
 # Loads of open batches by the batches' priority and creation, then loads without a batch.
@@ -184,6 +190,8 @@ open_loads = Recent(_read_open_loads, seconds=1)
 has_loose = Recent(_read_has_loose, seconds=1)
 # Whether anybody can get a fresh task of a load; asked once somebody could not. No task becomes fresh again.
 has_fresh = Recent(_read_has_fresh, seconds=60)
+# Whether there are so many of them that nobody misses those that others fetch ahead.
+has_plenty = Recent(_read_has_plenty, seconds=1)
 # When the newest of the returned tasks came back: whoever has seen it need not ask the database.
 last_return = Recent(_read_last_return, seconds=1)
 
@@ -290,14 +298,14 @@ class Assigner:
             reap(self.now, name)
             last_return.get(name, fresh=True)
             has_loose.get(name, fresh=True)
-            task = self._next_unskipped() or self._next_skipped()
+            task = self._next_unskipped(again=True) or self._next_skipped()
         return task
 
-    def _next_unskipped(self) -> dict[str, Any] | None:
+    def _next_unskipped(self, *, again: bool = False) -> dict[str, Any] | None:
         choose = self.task_type.strategy.choose
         if choose is not None:
             return self._next_chosen(choose)
-        return self._next_returned() or self._next_fresh()
+        return self._next_returned(again=again) or self._next_fresh()
 
     def _next_chosen(self, choose: Callable[..., dict[str, Any] | None]) -> dict[str, Any] | None:
         for _ in range(PAGE):  # somebody else may take the place between choice and claim
@@ -309,21 +317,25 @@ class Assigner:
                 return task
         return None
 
-    def _next_returned(self) -> dict[str, Any] | None:
+    def _next_returned(self, *, again: bool) -> dict[str, Any] | None:
         """Walk through the returned tasks, oldest first, past those that are mine.
 
         What comes back to me later comes back as returned then. Only a batch that was paused when I walked past its
         tasks does not: it is kept in mind, and when it goes on I start again.
+
+        :param again: look even if nothing has come back since I have looked at the last.
         """
         name = self.task_type.type_name
-        usable = {load.id for load in open_loads.get(name)}
-        passed = self._changes.get('passed', self.progress.get('passed') or [])
-        since = aware(self._changes.get('returnedUntil') or self.progress.get('returnedUntil') or EPOCH)
+        facts = {**self.progress, **self._changes}
+        newest, usable = last_return.get(name), {load.id for load in open_loads.get(name)}
+        since, passed = aware(facts.get('returnedUntil') or EPOCH), facts.get('passed') or []
         if usable.intersection(passed):
-            passed, since = [], EPOCH
+            since, passed, again = EPOCH, [], True
             self._changes.update(passed=passed, returnedUntil=since)
+        if newest < since or (facts.get('returnedLast') == newest and not again):
+            return None
         limit, seen = PAGE, set()
-        while since <= last_return.get(name):
+        while True:
             where = {'taskType': name, 'lane': leases.RETURNED, 'returned': {'$gte': since}}
             page = list(self.tasks.find(where, _FOR_CHOICE, sort=[('returned', 1)], limit=limit))
             for found in page:
@@ -337,14 +349,13 @@ class Assigner:
                     passed = self._changes['passed'] = [*passed, found.get('load')]
             if len(page) < limit:
                 last = aware(page[-1]['returned']) + _ONE_MILLISECOND if page else since
-                self._changes['returnedUntil'] = min(last, self.now - OVERLAP)
-                break
+                self._changes.update(returnedUntil=min(last, self.now - OVERLAP), returnedLast=newest)
+                return None
             if aware(page[-1]['returned']) == since:  # a page full of one moment: its end is further away
                 limit *= 2
             seen = {found['_id'] for found in page}
             since = aware(page[-1]['returned'])
             self._changes['returnedUntil'] = min(since, self.now - OVERLAP)
-        return None
 
     def _next_fresh(self) -> dict[str, Any] | None:
         """The first fresh task behind my position in each open load; a load without one is done with for ever."""
@@ -392,10 +403,9 @@ class Assigner:
         """Whether enough fresh tasks are left in the load at hand that fetching ahead takes none from others."""
         positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
         for load in open_loads.get(self.task_type.type_name):
-            position = positions.get(str(load.id), -1)
-            if position is not None and not load.loose and has_fresh.known(str(load.id)) is not False:
-                where = {'load': load.id, 'lane': leases.FRESH, 'ord': {'$gt': position}}
-                return self.tasks.count_documents(where, limit=FEW_PLACES) == FEW_PLACES
+            place = str(load.id)
+            if positions.get(place, 0) is not None and not load.loose and has_fresh.known(place) is not False:
+                return has_plenty.get(place)
         return False
 
     def _claim(self, where: dict[str, Any], sort: Iterable[tuple[str, int]] = (('ord', 1),)) -> dict[str, Any] | None:

@@ -1,0 +1,286 @@
+"""Chromium, and the real site for it to visit: served by a thread, on the database of this worker.
+
+A page that complains fails its test: any message of the browser's console at level error (which a violated content policy
+is too), any exception nobody caught, any request to another origin. A test that provokes a complaint says so: ``watch.expect``.
+"""
+
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from tests import factories
+from tests.conftest import find_chromium
+from vulyk.bootstrap import _db
+from vulyk.cli.db import export_reports, load_files
+from vulyk.models.user import User
+
+PLUGINS = {
+    'vulyk_images': 'ImageChoiceTaskType',
+    'vulyk_transcription': 'TranscriptionTaskType',
+    'vulyk_plain': 'PlainTaskType',
+    'vulyk_legacy': 'CardTaskType',
+    'vulyk_legacy.bare': 'BareTaskType',
+}
+DESKTOP = {'viewport': {'width': 1280, 'height': 900}}
+PHONE = {'viewport': {'width': 390, 'height': 844}, 'has_touch': True, 'is_mobile': True, 'device_scale_factor': 2}
+INNER_ADDRESSES = ('data:', 'blob:', 'about:')
+
+TIMEOUT_MS = 10_000
+expect.set_options(timeout=TIMEOUT_MS)
+
+
+# --- the site ---------------------------------------------------------------------------------------------------------
+
+
+class Host:
+    """A web server whose application can be changed between tests."""
+
+    def __init__(self) -> None:
+        self.app: Flask | None = None
+        self._calls = 0
+        self._idle = threading.Condition()
+        self.server: BaseWSGIServer = make_server('127.0.0.1', 0, self, threaded=True, request_handler=_QuietHandler)
+        self._thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.05}, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f'http://127.0.0.1:{self.server.server_port}'
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """Answer completely before the request counts as over, so that nothing of it reaches into the next test."""
+        with self._idle:
+            self._calls += 1
+        try:
+            answer = self.app(environ, start_response)
+            try:
+                return list(answer)
+            finally:
+                answer.close()
+        finally:
+            with self._idle:
+                self._calls -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self) -> None:
+        with self._idle:
+            assert self._idle.wait_for(lambda: not self._calls, timeout=20), 'a request is still being answered'
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self._thread.join()
+        self.server.server_close()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = '-', size: int | str = '-') -> None:
+        """Say nothing."""
+
+
+class Site:
+    """The site of one test. ``app`` is new for each test: its settings may be changed."""
+
+    def __init__(self, app: Flask, url: str, folder: Path) -> None:
+        self.app = app
+        self.url = url
+        self._folder = folder
+
+    def type(self, name: str) -> Any:
+        """A task type."""
+        return self.app.task_types[name]
+
+    def path(self, name: str) -> Path:
+        """A file in the folder of this test."""
+        return self._folder / name
+
+    def load_samples(self, name: str, count: int = 10) -> dict[str, str]:
+        """Load the first samples of a task type as ``db load`` does; returns the true answers, ``{key: text}``."""
+        task_type = self.type(name)
+        with as_file(files(task_type.package) / task_type.samples) as samples:
+            records = _read(samples / 'tasks.jsonl')[:count]
+            for file in (record[field] for record in records for field in task_type.media_fields):
+                (self._folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(samples / file, self._folder / file)
+        self.load(name, records)
+        truth = self.truth(name)
+        return {record['key']: truth[record['key']] for record in records}
+
+    def truth(self, name: str) -> dict[str, str]:
+        """The true answers to the samples of a task type, ``{key: text}``."""
+        task_type = self.type(name)
+        with as_file(files(task_type.package) / task_type.samples) as samples:
+            return {true['key']: true.get('text') or true['label'] for true in _read(samples / 'truth.jsonl')}
+
+    def load(self, name: str, records: list[dict], **meta: Any) -> None:
+        """Load tasks into the default batch of a type; ``meta`` are facts of the batch."""
+        path = self._folder / f'{name}.jsonl'
+        path.write_text(''.join(f'{json.dumps(record)}\n' for record in records), encoding='utf-8')
+        load_files(self.type(name), [str(path)], 'default', meta)
+
+    def export(self, name: str, batch: str = '__all__', *, closed: bool = False) -> list[list[dict]]:
+        """The lines that ``db export`` writes."""
+        path = self._folder / f'{name}-answers.jsonl'
+        export_reports(self.type(name), str(path), batch, closed)
+        return _read(path)
+
+    def pass_time(self, **time: float) -> None:
+        """Let the task types believe that this much time has gone by (arguments of ``timedelta``)."""
+        for task_type in self.app.task_types.values():
+            task_type.clock = lambda clock=task_type.clock: clock() + timedelta(**time)
+
+    def cookie(self, user: User) -> dict[str, str]:
+        """The session cookie of a user who has signed in."""
+        serializer = self.app.session_interface.get_signing_serializer(self.app)
+        name = self.app.config['SESSION_COOKIE_NAME']
+        return {'name': name, 'value': serializer.dumps({'_user_id': str(user.id), '_fresh': True}), 'url': self.url}
+
+
+def _read(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
+
+
+@pytest.fixture(scope='session')
+def host() -> Iterator[Host]:
+    """The web server of this worker."""
+    host = Host()
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def site(host: Host, make_app: Callable[..., Flask], tmp_path: Path) -> Iterator[Site]:
+    """The site, its database empty but for the default group, which may do everything."""
+    app = make_app(ENABLED_TASKS=PLUGINS, ENABLE_ADMIN=True, MONGODB_TIMEOUT_SECONDS=10)
+    assert app.plugin_errors == {}
+    _db.prepare(app)
+    host.app = app
+    with app.app_context():
+        factories.empty_database()
+        factories.make_group('default', list(app.task_types))
+        yield Site(app, host.url, tmp_path)
+        host.wait_until_idle()
+
+
+@pytest.fixture
+def user(site: Site) -> User:
+    """A volunteer."""
+    return factories.make_user(username='curious_bee')
+
+
+# --- the browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='session')
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """The system's Chromium, without all that it does besides showing pages."""
+    quiet = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+    return {
+        **browser_type_launch_args,
+        'executable_path': find_chromium(),
+        'args': ['--no-sandbox', '--disable-gpu', '--disable-quic', *quiet],
+    }
+
+
+class Watch:
+    """Looks at what pages do behind the scenes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._complaints: list[str] = []
+        self._foreign: list[str] = []
+        self._expected: list[str] = []
+        self.requests: list[str] = []
+
+    def follow(self, context: BrowserContext) -> None:
+        context.on('console', self._on_console)
+        context.on('weberror', lambda error: self._complaints.append(f'uncaught: {error.error}'))
+        context.on('request', self._on_request)
+
+    def expect(self, *patterns: str) -> None:
+        """Each of these regular expressions has to fit a complaint by the end of the test, and those are forgiven."""
+        self._expected += patterns
+
+    def expect_status(self, status: int, part: str) -> None:
+        """An address with this part will be answered with this status, of which the browser complains."""
+        self.expect(rf'status of {status} .*{re.escape(part)}')
+
+    def expect_nothing_left(self) -> None:
+        """There will be no further task, which is status 404 by contract."""
+        self.expect_status(404, '/next')
+
+    def posts(self, part: str) -> int:
+        """How many POST requests have gone to addresses with this part."""
+        return sum(request.startswith('POST ') and part in request for request in self.requests)
+
+    def check(self) -> None:
+        """Fail if there was a complaint or a foreign request, or if an expected complaint has not come."""
+        assert self._foreign == []
+        assert [text for text in self._complaints if not any(re.search(one, text) for one in self._expected)] == []
+        assert [one for one in self._expected if not any(re.search(one, text) for text in self._complaints)] == []
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ('error', 'assert'):
+            self._complaints.append(f'{message.text} ({message.location["url"]})')
+
+    def _on_request(self, request: Request) -> None:
+        self.requests.append(f'{request.method} {request.url}')
+        if not request.url.startswith((f'{self._url}/', *INNER_ADDRESSES)):
+            self._foreign.append(request.url)
+
+
+@pytest.fixture
+def watch(site: Site) -> Watch:
+    """What the pages of this test do behind the scenes."""
+    return Watch(site.url)
+
+
+@pytest.fixture
+def open_browser(site: Site, watch: Watch, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a page in a browser with cookies of its own: ``open_browser(color_scheme='dark')``."""
+    contexts = []
+
+    def open_page(**options: Any) -> Page:
+        contexts.append(browser.new_context(base_url=site.url, **{**DESKTOP, **options}))
+        contexts[-1].set_default_timeout(TIMEOUT_MS)
+        watch.follow(contexts[-1])
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.unroute_all(behavior='ignoreErrors')
+        context.close()
+    watch.check()
+
+
+@pytest.fixture
+def page(open_browser: Callable[..., Page]) -> Page:
+    """A page on a desk."""
+    return open_browser()
+
+
+@pytest.fixture
+def phone(open_browser: Callable[..., Page]) -> Page:
+    """A page on a phone, touched by fingers."""
+    return open_browser(**PHONE)
+
+
+@pytest.fixture
+def signed_in(site: Site) -> Callable[[Page, User], Page]:
+    """Signs a user in by cookie: ``signed_in(page, user)`` returns the page."""
+
+    def sign_in(page: Page, user: User) -> Page:
+        page.context.add_cookies([site.cookie(user)])
+        return page
+
+    return sign_in
