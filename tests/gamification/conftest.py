@@ -1,0 +1,85 @@
+"""What tests of the game share: a site with two gamified task types and a plain one, and a clock that can be set."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from vulyk_plain.models.tasks import PlainAnswer, PlainTask
+
+from tests import factories
+from tests.gamification.play import Clock, Play
+from vulyk.blueprints.gamification import listeners
+from vulyk.blueprints.gamification.models.rules import forget_rules
+from vulyk.blueprints.gamification.models.task_types import AbstractGamifiedTaskType
+from vulyk.bootstrap import _db
+from vulyk.ext.worksession import WorkSessionManager
+from vulyk.models.stats import WorkSession
+
+BLUEPRINT = {'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}
+
+
+class GameTaskType(AbstractGamifiedTaskType):
+    """Answers are worth a point and a coin; two of them close a task."""
+
+    task_model, answer_model = PlainTask, PlainAnswer
+    type_name, name, template, redundancy = 'game_task', 'Game', 'index.html', 2
+
+
+class OtherTaskType(AbstractGamifiedTaskType):
+    """Another project."""
+
+    task_model, answer_model = PlainTask, PlainAnswer
+    type_name, name, template, redundancy = 'other_task', 'Other', 'index.html', 2
+
+
+@pytest.fixture(scope='session')
+def _game_app() -> dict:
+    return {}
+
+
+@pytest.fixture
+def app(_game_app: dict, make_app) -> Iterator[Flask]:
+    """A site with the game, its context entered, its database empty but for the default group."""
+    app = _game_app.get('app')
+    if app is None or _db._owner() is not app:
+        app = _game_app['app'] = make_app(ENABLED_BLUEPRINTS=[BLUEPRINT])
+        _db.prepare(app)
+    else:
+        listeners.connect(app)
+    for kind in (GameTaskType, OtherTaskType):
+        app.task_types[kind.type_name] = kind({})
+    with app.app_context():
+        factories.empty_database()
+        forget_rules()
+        factories.make_group('default', list(app.task_types))
+        yield app
+    listeners.disconnect(app)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time it is: a Friday, 20 November 2026, noon UTC."""
+    return Clock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def play(app: Flask, clock: Clock) -> Play:
+    """Lets users answer at chosen times."""
+    for kind in app.task_types.values():
+        kind._work_session_manager = WorkSessionManager(WorkSession, clock=clock)
+        kind.clock = clock
+    return Play(app, clock)
+
+
+@pytest.fixture
+def member(app: Flask):
+    """A user."""
+    return factories.make_user(username='ada')
+
+
+@pytest.fixture
+def browser(login, member) -> FlaskClient:
+    """His browser."""
+    return login(member)

@@ -1,0 +1,1 @@
+"""The rules of the game: plain Python, data in and data out. Imports neither Flask nor MongoEngine."""

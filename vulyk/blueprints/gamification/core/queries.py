@@ -1,0 +1,123 @@
+"""Rules as questions to the database."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from vulyk.blueprints.gamification.core.rules import VULYK, ProjectRule, Rule
+from vulyk.blueprints.gamification.core.tally import day_before, saturday_of
+from vulyk.blueprints.gamification.core.zones import Zones
+
+if TYPE_CHECKING:
+    from bson import ObjectId
+    from mongoengine.queryset.base import BaseQuerySet
+
+Stage = dict[str, Any]
+
+_SUNDAY, _SATURDAY = 1, 7  # as $dayOfWeek counts
+_DAY = '%Y-%m-%d'
+
+
+class RuleQueryBuilder:
+    """Turns a rule into a question to a source of data."""
+
+    def build_for(self, user_id: 'ObjectId') -> list[Stage]:
+        """The steps that count for this user what the rule limits."""
+        raise NotImplementedError
+
+
+class MongoRuleQueryBuilder(RuleQueryBuilder):
+    """Turns a rule into an aggregation over finished work sessions. It yields ``{'count': n}``, or nothing for 0."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def build_for(self, user_id: 'ObjectId', as_of: datetime | None = None, zones: Zones | None = None) -> list[Stage]:
+        """The pipeline for one user.
+
+        :param as_of: the moment it is asked for: later sessions do not count, and windows end there. Default: now.
+        :param zones: where the user lived, for rules of the calendar. Default: UTC.
+        """
+        moment = as_of or datetime.now(UTC)
+        if self._rule.semantics == VULYK:
+            stages = self._vulyk(moment)
+        else:
+            stages = self._calendar(moment, zones or Zones())
+        return [{'$match': self._sessions(user_id, moment)}, *stages, {'$count': 'count'}]
+
+    def _sessions(self, user_id: 'ObjectId', moment: datetime) -> dict[str, Any]:
+        ended: dict[str, Any] = {'$lte': moment}
+        if self._rule.window:
+            # For the calendar two days more, as its own days may begin earlier; it looks closer afterwards.
+            earlier = 0 if self._rule.semantics == VULYK else 2
+            ended['$gt'] = day_before(moment, self._rule.window + earlier)
+        found = {'user': user_id, 'answer': {'$exists': True}, 'end_time': ended}
+        if isinstance(self._rule, ProjectRule):
+            found['taskType'] = self._rule.task_type_name
+        return found
+
+    def _vulyk(self, moment: datetime) -> list[Stage]:
+        """Days of UTC; weekends are weeks from Sunday on."""
+        rule = self._rule
+        stages = [_on_weekends('$end_time')] if rule.is_weekend else []
+        if rule.tasks_number:
+            return stages
+        group = {'year': {'$year': '$end_time'}, 'week': {'$week': '$end_time'}}
+        return [*stages, {'$group': {'_id': group if rule.is_weekend else _day('$end_time')}}]
+
+    def _calendar(self, moment: datetime, zones: Zones) -> list[Stage]:
+        """Days of the volunteer; a weekend is a Saturday and its Sunday."""
+        rule, today = self._rule, zones.day(moment)
+        stages: list[Stage] = [{'$project': {'local': zones.local('$end_time', moment)}}]
+        if rule.is_weekend:
+            stages.append(_on_weekends('$local'))
+        if rule.tasks_number:
+            if rule.days_number:
+                stages.append(_since(_day('$local'), today - timedelta(days=rule.days_number - 1)))
+            return stages
+        if rule.is_weekend:
+            stages.append({'$group': {'_id': _saturday('$local')}})
+            last = date.fromordinal(saturday_of(today.toordinal()))
+            first = last - timedelta(weeks=rule.days_number - 1)
+        else:
+            stages.append({'$group': {'_id': _day('$local')}})
+            first = today - timedelta(days=rule.days_number - 1)
+        return [*stages, _since('$_id', first)] if rule.is_adjacent else stages
+
+
+class MongoRuleExecutor:
+    """Asks."""
+
+    @staticmethod
+    def achieved(
+        user_id: 'ObjectId',
+        rule: Rule,
+        collection: 'BaseQuerySet',
+        as_of: datetime | None = None,
+        zones: Zones | None = None,
+    ) -> bool:
+        """Whether the user has done what the rule asks for.
+
+        :param collection: work sessions.
+        :param as_of: see :meth:`MongoRuleQueryBuilder.build_for`, as for ``zones``.
+        """
+        pipeline = MongoRuleQueryBuilder(rule).build_for(user_id, as_of, zones)
+        counted = next(iter(collection.aggregate(pipeline)), {'count': 0})
+        return bool(counted['count'] >= rule.limit)
+
+
+def _on_weekends(field: str) -> Stage:
+    return {'$match': {'$expr': {'$in': [{'$dayOfWeek': field}, [_SUNDAY, _SATURDAY]]}}}
+
+
+def _day(field: str) -> Stage:
+    return {'$dateToString': {'date': field, 'format': _DAY}}
+
+
+def _saturday(field: str) -> Stage:
+    back = {'$cond': [{'$eq': [{'$dayOfWeek': field}, _SUNDAY]}, 24 * 3600 * 1000, 0]}
+    return _day({'$subtract': [field, back]})  # type: ignore[arg-type]
+
+
+def _since(text: Any, first: date) -> Stage:
+    """Only from that day on; texts of this form sort like days."""
+    return {'$match': {'$expr': {'$gte': [text, first.isoformat()]}}}

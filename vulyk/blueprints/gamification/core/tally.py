@@ -1,0 +1,268 @@
+"""Small counters of a volunteer's work, from which it can be told that a rule cannot have been reached.
+
+The time of an answer must not grow with the history of its author, nor with the number of rules. So a rule is only evaluated
+when :func:`estimate`, an upper bound, has reached its limit; the query then decides.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from vulyk.blueprints.gamification.core.rules import VULYK, Rule
+from vulyk.blueprints.gamification.core.zones import Zones
+
+# More days are kept than any rule looks back: two, because answers may be counted a little late; eight, because the weekend a
+# day belongs to may have begun a week before.
+LATE_DAYS = 2
+SPARE_DAYS = LATE_DAYS + 8
+SATURDAY = 5
+
+ALL = ''  # the scope of the counters over all task types
+
+
+class TooLateError(Exception):
+    """So old a day is not kept any more: only the work sessions can tell whether it is a new one."""
+
+
+@dataclass
+class Days:
+    """Counters of one calendar, that of UTC or that of the volunteer.
+
+    ``recent`` maps the latest days (ordinals) to their numbers of answers, days without any left out. ``weekend`` is the
+    number of answers on Saturdays and Sundays, ``days`` and ``weekends`` those of different days and weekends with answers.
+    """
+
+    weekend: int = 0
+    days: int = 0
+    weekends: int = 0
+    recent: dict[int, int] = field(default_factory=dict)
+
+    def add(self, day: int, window: int, weekend_of: Callable[[int], Any]) -> None:
+        """Count one answer of a day."""
+        newest = max(self.recent, default=day)
+        if day <= newest - window + SPARE_DAYS - LATE_DAYS:
+            raise TooLateError
+        if day not in self.recent:
+            self.days += 1
+            if is_weekend(day) and not any(weekend_of(day) == weekend_of(other) for other in self._near(day)):
+                self.weekends += 1
+        self.weekend += is_weekend(day)
+        self.recent[day] = self.recent.get(day, 0) + 1
+        if day > newest:
+            self.recent = {kept: number for kept, number in self.recent.items() if kept > day - window}
+
+    def _near(self, day: int) -> list[int]:
+        return [other for other in range(day - 7, day + 8) if other in self.recent and is_weekend(other)]
+
+
+@dataclass
+class Tally:
+    """Counters of one scope: a task type, or all of them.
+
+    ``window`` is the number of days that ``recent`` of both calendars reaches back.
+    """
+
+    window: int
+    total: int = 0
+    utc: Days = field(default_factory=Days)
+    local: Days = field(default_factory=Days)
+
+    def add(self, utc_day: int, local_day: int) -> None:
+        """Count one answer.
+
+        :raises TooLateError: it is older than what is kept.
+        """
+        self.utc.add(utc_day, self.window, week_of_utc)
+        self.local.add(local_day, self.window, saturday_of)
+        self.total += 1
+
+
+class Counters:
+    """All counters of a volunteer.
+
+    :param scopes: task type, or ``ALL``, → its :class:`Tally`.
+    :param last: when the latest counted session ended.
+    :param gap: by how much the number of his answers, as his account tells it, differs from what is counted here.
+    :param default_zone: the zone of the site when the counters were made.
+    """
+
+    def __init__(
+        self,
+        scopes: dict[str, Tally] | None = None,
+        *,
+        last: datetime | None = None,
+        gap: int = 0,
+        default_zone: str = 'UTC',
+    ) -> None:
+        self.scopes = {} if scopes is None else scopes
+        self.last = last
+        self.gap = gap
+        self.default_zone = default_zone
+
+    @property
+    def total(self) -> int:
+        """The number of answers counted."""
+        return self.scopes[ALL].total if ALL in self.scopes else 0
+
+    def tally(self, scope: str) -> Tally:
+        """The counters of a scope; empty ones if nothing has been counted."""
+        return self.scopes.get(scope) or Tally(window=SPARE_DAYS)
+
+    def covers(self, needs: Mapping[str, int]) -> bool:
+        """Whether the days kept reach back as far as the rules look."""
+        return all(tally.window >= window_for(needs, scope) for scope, tally in self.scopes.items())
+
+    def add(self, task_type: str, ended: datetime, zones: Zones, needs: Mapping[str, int]) -> None:
+        """Count one finished session.
+
+        :raises TooLateError: it is older than what is kept; the counters are of no use then.
+        """
+        utc_day, local_day = ended.astimezone(UTC).toordinal(), zones.day(ended).toordinal()
+        for scope in (ALL, task_type):
+            tally = self.scopes.setdefault(scope, Tally(window=window_for(needs, scope)))
+            tally.add(utc_day, local_day)
+        self.last = ended if self.last is None else max(self.last, ended)
+
+    def to_dict(self) -> dict[str, Any]:
+        """How they are stored."""
+        return {
+            'scopes': [{'scope': scope, **_tally_to_dict(tally)} for scope, tally in self.scopes.items()],
+            'last': self.last,
+            'gap': self.gap,
+            'zone': self.default_zone,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> 'Counters':
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            {item['scope']: _tally_from_dict(item) for item in stored['scopes']},
+            last=stored['last'],
+            gap=stored['gap'],
+            default_zone=stored['zone'],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counters) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def needs_of(rules: Iterable[Rule]) -> dict[str, int]:
+    """How many days back the rules look, per scope."""
+    needs: dict[str, int] = {}
+    for rule in rules:
+        needs[rule.scope] = max(needs.get(rule.scope, 0), rule.window + 1)
+    return needs
+
+
+def window_for(needs: Mapping[str, int], scope: str) -> int:
+    """How many days are kept for a scope."""
+    return needs.get(scope, 0) + SPARE_DAYS
+
+
+def estimate(rule: Rule, tally: Tally, moment: datetime, zones: Zones) -> int:
+    """At least what the query for this rule would count at that moment; compare it with ``rule.limit``.
+
+    :param tally: the counters of the rule's scope; they may hold answers after the moment, of ``LATE_DAYS`` at most.
+    """
+    if rule.semantics == VULYK:
+        return _estimate_vulyk(rule, tally, moment.astimezone(UTC).toordinal())
+    return _estimate_calendar(rule, tally, zones.day(moment).toordinal())
+
+
+def is_due(rule: Rule, moment: datetime, zones: Zones) -> bool:
+    """Whether the rule is looked at on that day at all: weekend rules are not on working days."""
+    if not rule.is_weekend:
+        return True
+    day = moment.astimezone(UTC).date() if rule.semantics == VULYK else zones.day(moment)
+    return day.weekday() >= SATURDAY
+
+
+def _estimate_vulyk(rule: Rule, tally: Tally, today: int) -> int:
+    counted, recent = tally.utc, tally.utc.recent
+    if rule.tasks_number:
+        if not rule.days_number:
+            return counted.weekend if rule.is_weekend else tally.total
+        # A session exactly at the first midnight does not count, and the counters cannot tell: an upper bound.
+        window = range(today - rule.days_number, today + 1)
+        return sum(recent.get(day, 0) for day in window if not rule.is_weekend or is_weekend(day))
+    if not rule.is_adjacent:
+        return counted.weekends if rule.is_weekend else counted.days
+    window = range(today - rule.window, today + 1)
+    if rule.is_weekend:
+        return len({week_of_utc(day) for day in window if day in recent and is_weekend(day)})
+    return sum(day in recent for day in window)
+
+
+def _estimate_calendar(rule: Rule, tally: Tally, today: int) -> int:
+    counted, recent = tally.local, tally.local.recent
+    if rule.tasks_number:
+        if not rule.days_number:
+            return counted.weekend if rule.is_weekend else tally.total
+        window = range(today - rule.days_number + 1, today + 1)
+        return sum(recent.get(day, 0) for day in window if not rule.is_weekend or is_weekend(day))
+    if not rule.is_adjacent:
+        return counted.weekends if rule.is_weekend else counted.days
+    if rule.is_weekend:
+        return _run(saturday_of(today), 7, lambda day: day in recent or day + 1 in recent)
+    return _run(today, 1, lambda day: day in recent)
+
+
+def _run(last: int, step: int, is_active: Callable[[int], bool]) -> int:
+    """How many in a row end at ``last``, or one before it while that one is still to come."""
+    day = last if is_active(last) else last - step
+    length = 0
+    while is_active(day - step * length):
+        length += 1
+    return length
+
+
+def is_weekend(day: int) -> bool:
+    """Whether the day with that ordinal is a Saturday or a Sunday."""
+    return (day + 6) % 7 >= SATURDAY
+
+
+def week_of_utc(day: int) -> tuple[int, int]:
+    """``(year, week)`` as MongoDB's ``$year`` and ``$week`` have them: weeks begin on Sunday, and none spans two years."""
+    moment = date.fromordinal(day)
+    return moment.year, int(moment.strftime('%U'))
+
+
+def saturday_of(day: int) -> int:
+    """The Saturday a weekend day belongs to; for a working day the last one."""
+    return day - (day + 1) % 7
+
+
+def day_before(moment: datetime, days: int) -> datetime:
+    """00:00 UTC of the day that many days before."""
+    midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=days)
+
+
+def _tally_to_dict(tally: Tally) -> dict[str, Any]:
+    return {
+        'window': tally.window,
+        'total': tally.total,
+        'utc': _days_to_dict(tally.utc),
+        'local': _days_to_dict(tally.local),
+    }
+
+
+def _tally_from_dict(stored: Mapping[str, Any]) -> Tally:
+    return Tally(stored['window'], stored['total'], _days_from_dict(stored['utc']), _days_from_dict(stored['local']))
+
+
+def _days_to_dict(days: Days) -> dict[str, Any]:
+    return {
+        'weekend': days.weekend,
+        'days': days.days,
+        'weekends': days.weekends,
+        'recent': {str(day): days.recent[day] for day in sorted(days.recent)},
+    }
+
+
+def _days_from_dict(stored: Mapping[str, Any]) -> Days:
+    recent = {int(day): number for day, number in stored['recent'].items()}
+    return Days(stored['weekend'], stored['days'], stored['weekends'], recent)

@@ -1,0 +1,325 @@
+"""Rules and funds as files: read with the line of everything that is wrong, and stored all together or not at all."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flask import current_app
+from mongoengine import ValidationError
+
+from vulyk.blueprints.gamification.core.parsing import JsonRuleParser, RuleParsingException
+from vulyk.blueprints.gamification.core.rules import Rule
+from vulyk.blueprints.gamification.models.foundations import FundModel, check_logo
+from vulyk.blueprints.gamification.models.rules import RuleModel, forget_rules
+from vulyk.models.transaction import in_transaction
+
+FUND_FIELDS = ('id', 'name', 'description', 'site', 'email', 'donatable', 'logo')
+
+
+class ExchangeError(Exception):
+    """The file cannot be used; the text tells file, line and reason. Nothing was changed."""
+
+
+class Imported(NamedTuple):
+    """What an import did."""
+
+    new: int
+    changed: int
+    unchanged: int
+
+
+class _Record(NamedTuple):
+    """A JSON value of a file and the line it begins on."""
+
+    line: int
+    value: Any
+
+
+# --- rules --------------------------------------------------------------------------------------------------------------
+
+
+def import_rules(path: Path) -> Imported:
+    """Store the rules of a file; those that are there already, under the same name and task type, are changed.
+
+    Badges that were given stay as they are.
+
+    :raises ExchangeError: see there.
+    """
+    rules = list(_rules_in(path))
+    try:
+        done = in_transaction(lambda: _store_rules(path, rules))
+    finally:
+        forget_rules()
+    return done
+
+
+def _rules_in(path: Path) -> Iterator[tuple[int, Rule]]:
+    names: dict[str, int] = {}
+    for line, value in read_records(path):
+        try:
+            rule = JsonRuleParser.from_dict(value)
+        except RuleParsingException as error:
+            raise ExchangeError(f'{path}, line {line}: {error}') from error
+        if rule.name in names:
+            raise ExchangeError(
+                f'{path}, line {line}: the name {rule.name!r} is used on line {names[rule.name]} already.'
+            )
+        if rule.scope and rule.scope not in current_app.task_types:
+            known = ', '.join(sorted(current_app.task_types)) or 'none'
+            raise ExchangeError(
+                f'{path}, line {line}: task_type_name: there is no task type {rule.scope!r}. Enabled: {known}.'
+            )
+        names[rule.name] = line
+        yield line, rule
+
+
+def _store_rules(path: Path, rules: list[tuple[int, Rule]]) -> Imported:
+    new = changed = 0
+    for line, rule in rules:
+        other = RuleModel.objects(name=rule.name, id__ne=rule.id).first()
+        if other is not None:
+            owner = other.task_type_name or 'all task types'
+            raise ExchangeError(f'{path}, line {line}: the name {rule.name!r} belongs to a rule of {owner} already.')
+        model = RuleModel.objects(pk=rule.id).first()
+        if model is None:
+            RuleModel.from_rule(rule).save(force_insert=True)
+            new += 1
+        elif model.to_rule() != rule:
+            _change(model, RuleModel.from_rule(rule))
+            changed += 1
+    return Imported(new, changed, len(rules) - new - changed)
+
+
+def _change(model: RuleModel, wanted: RuleModel) -> None:
+    for name in RuleModel._fields_ordered:
+        value = getattr(wanted, name)
+        if name not in ('id', '_cls', 'version', 'enabled') and getattr(model, name) != value:
+            setattr(model, name, value)
+    model.save()
+
+
+def export_rules() -> str:
+    """All rules as JSON that :func:`import_rules` reads."""
+    rules = []
+    for model in RuleModel.objects.order_by('task_type_name', 'name'):
+        facts = model.to_rule().to_dict()
+        del facts['id']  # it follows from name and task type
+        rules.append(facts)
+    return json.dumps(rules, ensure_ascii=False, indent=2) + '\n'
+
+
+# --- funds --------------------------------------------------------------------------------------------------------------
+
+
+class _FundFile(NamedTuple):
+    facts: dict[str, Any]
+    logo: BytesIO | None
+
+
+def import_funds(path: Path) -> Imported:
+    """Store the funds of a file; those of a known id are changed. ``logo`` names a picture, relative to the file.
+
+    :raises ExchangeError: see there.
+    """
+    found = list(_funds_in(path))
+    new = changed = 0
+    for fund in found:
+        model = FundModel.objects(pk=fund.facts['id']).first()
+        if model is None:
+            model = FundModel(id=fund.facts['id'])
+            new += 1
+        elif _facts_of(model) != fund.facts or not _same_logo(model, fund.logo):
+            changed += 1
+        else:
+            continue
+        for name, value in fund.facts.items():
+            if name != 'id':
+                setattr(model, name, value)
+        if fund.logo is not None and not _same_logo(model, fund.logo):
+            _put_logo(model, fund.logo)
+        model.save()
+    return Imported(new, changed, len(found) - new - changed)
+
+
+def _funds_in(path: Path) -> Iterator[_FundFile]:
+    lines: dict[str, int] = {}
+    for line, value in read_records(path):
+        try:
+            fund = _fund_of(value, path.parent)
+        except (ValueError, ValidationError) as error:
+            raise ExchangeError(f'{path}, line {line}: {_sentence(error)}') from error
+        fund_id = fund.facts['id']
+        if fund_id in lines:
+            raise ExchangeError(f'{path}, line {line}: the id {fund_id!r} is used on line {lines[fund_id]} already.')
+        lines[fund_id] = line
+        yield fund
+
+
+def _fund_of(value: Any, folder: Path) -> _FundFile:
+    """The fund a JSON object describes.
+
+    :raises ValueError: it describes none.
+    :raises ValidationError: a field, or the picture, is not what it should be.
+    """
+    if not isinstance(value, dict):
+        raise ValueError('A fund must be a JSON object.')
+    unknown = [key for key in value if key not in FUND_FIELDS]
+    missing = [key for key in ('id', 'name') if not value.get(key)]
+    if unknown or missing:
+        problems = [f'{", ".join(missing)}: missing.'] if missing else []
+        raise ValueError(' '.join([*problems, *([f'{", ".join(unknown)}: no such field.'] if unknown else [])]))
+    facts = {
+        'id': value['id'],
+        'name': value['name'],
+        'description': value.get('description', ''),
+        'site': value.get('site') or None,
+        'email': value.get('email') or None,
+        'donatable': value.get('donatable', True),
+    }
+    for name in ('id', 'name', 'description', 'site', 'email'):
+        if not isinstance(facts[name], str | None):
+            raise ValueError(f'{name}: must be a text, not {facts[name]!r}.')
+    if not isinstance(facts['donatable'], bool):
+        raise ValueError(f'donatable: must be true or false, not {facts["donatable"]!r}.')
+    if '/' in facts['id']:
+        raise ValueError('id: must not contain a slash, because it is a part of addresses.')
+    FundModel(**facts).validate()
+    return _FundFile(facts, _logo_of(value.get('logo'), folder))
+
+
+def _logo_of(name: Any, folder: Path) -> BytesIO | None:
+    if not name:
+        return None
+    if not isinstance(name, str):
+        raise ValueError(f'logo: must be the name of a picture, not {name!r}.')
+    try:
+        with (folder / name).open('rb') as file:
+            return check_logo(file)
+    except OSError as error:
+        raise ValueError(f'logo: {folder / name} cannot be read ({error.strerror}).') from error
+
+
+def _put_logo(model: FundModel, logo: BytesIO) -> None:
+    if model.logo.grid_id:
+        model.logo.delete()
+    model.logo.put(logo, filename=f'{model.id}-logo', source=_digest(logo))
+
+
+def _same_logo(model: FundModel, logo: BytesIO | None) -> bool:
+    """Whether the stored picture has been made of this one, or there is none to store."""
+    file = model.logo.get() if model.logo else None
+    return logo is None or getattr(file, 'source', None) == _digest(logo)
+
+
+def _digest(logo: BytesIO) -> str:
+    return hashlib.sha256(logo.getvalue()).hexdigest()
+
+
+def _facts_of(model: FundModel) -> dict[str, Any]:
+    return {
+        'id': model.id,
+        'name': model.name,
+        'description': model.description or '',
+        'site': model.site,
+        'email': model.email,
+        'donatable': bool(model.donatable),
+    }
+
+
+def export_funds(path: Path) -> int:
+    """Write all funds as JSON that :func:`import_funds` reads, and their pictures beside it; returns their number."""
+    funds = []
+    for model in FundModel.objects.order_by('id'):
+        facts = _facts_of(model)
+        file = model.logo.get() if model.logo else None
+        if file is not None:
+            facts['logo'] = f'{model.id}.{str(file.format).lower()}'
+            (path.parent / facts['logo']).write_bytes(file.read())
+        funds.append({name: value for name, value in facts.items() if value is not None})
+    path.write_text(json.dumps(funds, ensure_ascii=False, indent=2) + '\n', encoding='utf-8')
+    return len(funds)
+
+
+# --- files --------------------------------------------------------------------------------------------------------------
+
+
+def read_records(path: Path) -> Iterator[_Record]:
+    """The JSON values of a file: the items of a list, or one value after another, as in JSON lines.
+
+    :raises ExchangeError: the file cannot be read, or is not JSON from some line on.
+    """
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except OSError as error:
+        raise ExchangeError(f'{path}: cannot be read ({error.strerror}).') from error
+    except UnicodeDecodeError as error:
+        raise ExchangeError(f'{path}: byte {error.start} is not valid UTF-8.') from error
+    reader = _Reader(path, text)
+    yield from reader.items() if reader.peek() == '[' else reader.values()
+
+
+class _Reader:
+    """Reads JSON values one by one and knows the line it is on."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path, self._text, self._place = path, text, 0
+        self._decoder = json.JSONDecoder(parse_constant=self._refuse)
+
+    def peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        while self._place < len(self._text) and self._text[self._place].isspace():
+            self._place += 1
+        return self._text[self._place : self._place + 1]
+
+    def values(self) -> Iterator[_Record]:
+        while self.peek():
+            yield self._value()
+
+    def items(self) -> Iterator[_Record]:
+        self._skip('[')
+        while self.peek() != ']':
+            yield self._value()
+            if self.peek() != ']':
+                self._skip(',')
+                if self.peek() == ']':
+                    raise self._error('a value was expected after the comma')
+        self._skip(']')
+        if self.peek():
+            raise self._error('there is something after the end of the list')
+
+    def _value(self) -> _Record:
+        self.peek()
+        line = self._line(self._place)
+        try:
+            value, self._place = self._decoder.raw_decode(self._text, self._place)
+        except json.JSONDecodeError as error:
+            raise ExchangeError(f'{self._path}, line {error.lineno}: not valid JSON ({error.msg}).') from error
+        except (ValueError, RecursionError) as error:
+            raise ExchangeError(f'{self._path}, line {line}: not valid JSON ({error}).') from error
+        return _Record(line, value)
+
+    def _skip(self, character: str) -> None:
+        if self.peek() != character:
+            raise self._error(f'“{character}” was expected')
+        self._place += 1
+
+    def _error(self, what: str) -> ExchangeError:
+        return ExchangeError(f'{self._path}, line {self._line(self._place)}: not valid JSON ({what}).')
+
+    def _line(self, place: int) -> int:
+        return self._text.count('\n', 0, place) + 1
+
+    @staticmethod
+    def _refuse(name: str) -> None:
+        raise ValueError(f'{name} is not a JSON number')
+
+
+def _sentence(error: Exception) -> str:
+    """What is wrong, in words: mongoengine puts the fields into a dictionary."""
+    errors = getattr(error, 'errors', None)
+    if errors:
+        return ' '.join(f'{name}: {getattr(what, "message", what)}.' for name, what in errors.items())
+    return getattr(error, 'message', None) or str(error)

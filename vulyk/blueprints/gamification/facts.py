@@ -1,0 +1,506 @@
+"""Booking: each fact once, in one transaction with the state that it changes.
+
+Facts may be told any number of times, at the same time, and processes may die anywhere. What makes that harmless: a fact has a
+unique key, it is stored together with the changes of the state, and all transactions of one user meet at his state, so that the
+database lets only one of them through at a time and repeats the others.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+from bson import Decimal128, ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from vulyk.blueprints.gamification import history
+from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus, total
+from vulyk.blueprints.gamification.core.rules import Rule
+from vulyk.blueprints.gamification.core.tally import LATE_DAYS, Counters, TooLateError, needs_of
+from vulyk.blueprints.gamification.game import gamified_type, the_game, worth
+from vulyk.blueprints.gamification.history import Reached, Session
+from vulyk.blueprints.gamification.models.events import (
+    ANSWER,
+    AWARD,
+    BATCH,
+    DONATION,
+    REVERSAL,
+    VOID,
+    EventModel,
+)
+from vulyk.blueprints.gamification.models.fields import to_text
+from vulyk.blueprints.gamification.models.rules import AwardModel, enabled_rules
+from vulyk.blueprints.gamification.models.state import AMOUNTS, UserStateModel
+from vulyk.blueprints.gamification.models.task_types import COINS_PER_TASK_KEY, POINTS_PER_TASK_KEY
+from vulyk.models.tasks import Batch
+from vulyk.models.transaction import in_transaction
+from vulyk.models.user import User
+
+T = TypeVar('T')
+State = dict[str, Any]
+
+
+class AlreadyBookedError(Exception):
+    """The fact is stored already; there is nothing left to do."""
+
+
+class NotEnoughCoinsError(Exception):
+    """The user has not as many actual coins."""
+
+
+class _NoStateError(Exception):
+    """The user has no state yet."""
+
+
+class Answered(NamedTuple):
+    """An answer as it is booked.
+
+    ``ended`` is its own time: when its session ended, or, where a plugin keeps no sessions (``has_session`` is false), when
+    it was stored.
+    """
+
+    id: ObjectId
+    user: ObjectId
+    task: str
+    task_type: str
+    batch: str | None
+    ended: datetime
+    seconds: int
+    has_session: bool = True
+
+
+class _Gain(NamedTuple):
+    """What a fact changes in a state."""
+
+    points: Decimal = ZERO
+    actual: Decimal = ZERO
+    potential: Decimal = ZERO
+
+
+# --- answers ------------------------------------------------------------------------------------------------------------
+
+
+def book_answer(answered: Answered) -> None:
+    """Count an answer: points, coins, badges, level. Told again it changes nothing."""
+    if gamified_type(answered.task_type) is None:
+        count_only(answered)
+        return
+    rules, batch = enabled_rules(), _batch(answered.batch)
+    try:
+        _with_state(answered.user, lambda state: _book_answer(state, answered, rules, batch))
+    except AlreadyBookedError:
+        batch = _batch(answered.batch) if batch else None
+    else:
+        # Whoever closed the batch meanwhile may have paid its users before this answer was there to be paid.
+        batch = _batch(answered.batch) if batch and not batch.get('closed') else None
+    if batch and batch.get('closed'):
+        pay_user(batch['_id'], answered.user)
+
+
+def count_only(answered: Answered) -> None:
+    """Count an answer of a task type that earns nothing in the counters of the rules for all types."""
+    rules = enabled_rules()
+
+    def count() -> None:
+        state = _states().find_one({'user': answered.user})
+        if state is not None and state.get('counters') and answered.has_session:
+            counters = _counters_with(state, answered, rules)
+            _states().update_one({'_id': state['_id']}, {'$set': {'counters': counters.to_dict()}})
+
+    in_transaction(count)
+
+
+def _book_answer(state: State, answered: Answered, rules: Sequence[Rule], batch: dict[str, Any] | None) -> None:
+    kind = gamified_type(answered.task_type)
+    meta = (batch or {}).get('batchMeta') or {}
+    coins = ZERO if answered.task in (state.get('kept') or []) else worth(COINS_PER_TASK_KEY, meta, kind)
+    counters = _counters_with(state, answered, rules)
+    reached = _not_given_yet(answered.user, _reached(state, answered, rules, counters))
+    bonus = total(Decimal(one.rule.bonus) for one in reached)
+    points = total((worth(POINTS_PER_TASK_KEY, meta, kind), bonus))
+    actual = coins if batch and batch.get('closed') else ZERO
+    fact = {
+        'kind': ANSWER,
+        'source': EventModel.source_of_answer(answered.id),
+        'answer': answered.id,
+        'task': answered.task,
+        'taskType': answered.task_type,
+        'batch': answered.batch,
+        'seconds': answered.seconds,
+        **_amounts(points=points, coins=coins, actual=actual, bonus=bonus),
+    }
+    gain = _Gain(points, actual, minus(coins, actual))
+    _store(state, fact, answered.ended, gain, reached=reached, counters=counters)
+
+
+def _not_given_yet(user_id: ObjectId, reached: list[Reached]) -> list[Reached]:
+    """Without badges that the user has although his state does not say so: it may have been deleted by hand."""
+    if not reached:
+        return []
+    keys = {AwardModel.key(user_id, one.rule.id): one for one in reached}
+    for award in AwardModel._get_collection().find({'_id': {'$in': list(keys)}}, {'_id': 1}):
+        del keys[award['_id']]
+    return list(keys.values())
+
+
+def _counters_with(state: State, answered: Answered, rules: Sequence[Rule]) -> Counters:
+    """The counters of the user, this answer included.
+
+    The account of the user knows how many answers he has. If the counters do not fit, some were stored while the game was
+    switched off, or are being counted by somebody else just now; in the first case the sessions are counted anew.
+    """
+    zones, needs = history.zones_of(state), needs_of(rules)
+    counters = history.counters_of(state)
+    answers = _answers_of(answered.user)
+    if counters is not None and counters.covers(needs):
+        if not answered.has_session:
+            counters.gap += 1
+            return counters
+        missing = 0 if answers is None else answers - counters.gap - counters.total - 1
+        if missing:
+            missing -= len(history.uncounted_answers(answered.user) - {answered.id})
+        if not missing:
+            try:
+                counters.add(answered.task_type, answered.ended, zones, needs)
+            except TooLateError:
+                pass
+            else:
+                return counters
+    return recount(answered.user, state, rules, told=answered.id, answers=answers)
+
+
+def recount(
+    user_id: ObjectId,
+    state: State,
+    rules: Sequence[Rule],
+    *,
+    told: ObjectId | None = None,
+    answers: int | None = None,
+) -> Counters:
+    """Counters made of the work sessions; those whose answers have still to be counted are left out.
+
+    :param told: the answer that is being counted.
+    :param answers: how many the account of the user tells, if that is known.
+    """
+    waiting = history.uncounted_answers(user_id) - {told}
+    sessions = history.sessions_of(user_id, without=waiting)
+    counters = history.count_sessions(sessions, history.zones_of(state), needs_of(rules))
+    known = _answers_of(user_id) if answers is None else answers
+    counters.gap = 0 if known is None else known - counters.total - len(waiting)
+    return counters
+
+
+def _reached(state: State, answered: Answered, rules: Sequence[Rule], counters: Counters) -> list[Reached]:
+    """The rules reached by this answer.
+
+    If later ones have been counted already, one of those may have lacked only this answer: they are looked at again.
+    """
+    owned, zones = set(state.get('achievements') or []), history.zones_of(state)
+    mine = Session(answered.ended, answered.task_type, answered.id)
+    sessions = [mine]
+    if answered.has_session and counters.last is not None and answered.ended < counters.last:
+        if counters.last - answered.ended > timedelta(days=LATE_DAYS):
+            missing = [rule for rule in rules if rule.id not in owned]
+            return list(history.replay(answered.user, missing, zones, since=answered.ended))
+        later = history.sessions_of(answered.user, since=answered.ended, until=counters.last)
+        sessions += [session for session in later if session.answer != answered.id and gamified_type(session.task_type)]
+    found = []
+    for session in sessions:
+        for rule in history.eligible(rules, owned, session.task_type, session.ended, zones):
+            if history.reached_at(answered.user, rule, counters, session, zones):
+                found.append(Reached(rule, session))
+                owned.add(rule.id)
+    return found
+
+
+# --- badges found later -------------------------------------------------------------------------------------------------
+
+
+def book_award(user_id: ObjectId, reached: Reached) -> bool:
+    """Give a badge that was reached in the past, dated then. Returns False if the user has it."""
+
+    def book(state: State) -> None:
+        if reached.rule.id in (state.get('achievements') or []):
+            raise AlreadyBookedError
+        bonus = Decimal(reached.rule.bonus)
+        fact = {
+            'kind': AWARD,
+            'source': f'award:{user_id}:{reached.rule.id}',
+            'taskType': reached.session.task_type,
+            **_amounts(points=bonus, bonus=bonus),
+        }
+        _store(state, fact, reached.session.ended, _Gain(points=bonus), reached=[reached])
+
+    try:
+        _with_state(user_id, book)
+    except AlreadyBookedError:
+        return False
+    return True
+
+
+# --- coins --------------------------------------------------------------------------------------------------------------
+
+
+def users_to_pay(batch_id: str) -> list[ObjectId]:
+    """Who has potential coins of this batch."""
+    rows = EventModel._get_collection().aggregate(
+        [
+            {'$match': {'batch': batch_id}},
+            {'$group': {'_id': '$user', 'coins': {'$sum': '$coins'}, 'actual': {'$sum': {'$ifNull': ['$actual', 0]}}}},
+            {'$match': {'$expr': {'$gt': ['$coins', '$actual']}}},
+        ]
+    )
+    return [row['_id'] for row in rows]
+
+
+def pay_user(batch_id: str, user_id: ObjectId) -> bool:
+    """Make the potential coins actual that a user has of a closed batch; returns whether there were any.
+
+    What is paid is what the facts of this batch say is not paid yet: whoever comes second finds nothing left.
+    """
+
+    def pay(state: State) -> bool:
+        facts = EventModel._get_collection()
+        amount = _unpaid(user_id, batch_id)
+        if amount <= 0:
+            return False
+        number = facts.count_documents({'user': user_id, 'batch': batch_id, 'kind': BATCH}) + 1
+        fact = {
+            'kind': BATCH,
+            'source': f'batch:{batch_id}:closed:{number}:{user_id}',
+            'batch': batch_id,
+            'viewed': True,
+            **_amounts(actual=amount),
+        }
+        _store(state, fact, _now(), _Gain(actual=amount, potential=minus(ZERO, amount)))
+        return True
+
+    try:
+        return _with_state(user_id, pay)
+    except AlreadyBookedError:
+        return False
+
+
+def _unpaid(user_id: ObjectId, batch_id: str) -> Decimal:
+    rows = EventModel._get_collection().aggregate(
+        [
+            {'$match': {'user': user_id, 'batch': batch_id}},
+            {'$group': {'_id': None, 'coins': {'$sum': '$coins'}, 'actual': {'$sum': {'$ifNull': ['$actual', 0]}}}},
+        ]
+    )
+    return total(minus(exact(row['coins']), exact(row['actual'])) for row in rows)
+
+
+def book_donation(user_id: ObjectId, fund_id: str, amount: Decimal, *, key: str, first: Callable[[], None]) -> None:
+    """Give actual coins to a fund.
+
+    :param key: what makes this donation another one than others of the user.
+    :param first: called in the same transaction, before anything is stored.
+    :raises NotEnoughCoinsError: the user has not as many actual coins.
+    :raises AlreadyBookedError: this donation was made before.
+    """
+
+    def donate(state: State) -> None:
+        first()
+        if exact(state.get('actualCoins', 0)) < amount:
+            raise NotEnoughCoinsError
+        taken = minus(ZERO, amount)
+        fact = {
+            'kind': DONATION,
+            'source': f'donation:{user_id}:{key}',
+            'acceptorFund': fund_id,
+            'viewed': True,
+            **_amounts(coins=taken, actual=taken),
+        }
+        _store(state, fact, _now(), _Gain(actual=taken))
+
+    _with_state(user_id, donate)
+
+
+# --- answers taken back -------------------------------------------------------------------------------------------------
+
+
+def book_reversal(answered: Answered) -> None:
+    """Undo what an answer gave that was taken back: points and potential coins, in the period they were counted in.
+
+    Badges stay, with their bonuses; so do coins that are actual already. An answer that has not been counted yet never
+    will be.
+    """
+    if gamified_type(answered.task_type) is None and _states().find_one({'user': answered.user}, {'_id': 1}) is None:
+        return
+    rules = enabled_rules()
+    try:
+        _with_state(answered.user, lambda state: _book_reversal(state, answered, rules))
+    except AlreadyBookedError:
+        return
+
+
+def _book_reversal(state: State, answered: Answered, rules: Sequence[Rule]) -> None:
+    facts = EventModel._get_collection()
+    counters = recount(answered.user, state, rules) if state.get('counters') else None
+    original = facts.find_one({'$or': [{'source': EventModel.source_of_answer(answered.id)}, {'answer': answered.id}]})
+    if original is None:
+        if gamified_type(answered.task_type) is None:
+            if counters is not None:
+                _states().update_one({'_id': state['_id']}, {'$set': {'counters': counters.to_dict()}})
+            return
+        fact = {'kind': VOID, 'source': EventModel.source_of_answer(answered.id), 'viewed': True, **_amounts()}
+        _store(state, fact, answered.ended, _Gain(), counters=counters)
+        return
+    if original.get('kind') == VOID:
+        raise AlreadyBookedError
+    given = exact(original.get('coins', 0))
+    is_paid = given > 0 and _is_paid(original)
+    coins = ZERO if is_paid else minus(ZERO, given)
+    points = minus(exact(original.get('bonus', 0)), exact(original.get('points', 0)))
+    fact = {
+        'kind': REVERSAL,
+        'source': f'answer:{answered.id}:withdrawn',
+        'reverses': original['_id'],
+        'viewed': True,
+        **{name: original.get(name) for name in ('task', 'taskType', 'batch', 'zone', 'localDate', 'timestamp')},
+        'seconds': -(original.get('seconds') or 0),
+        **_amounts(points=points, coins=coins),
+    }
+    kept = [answered.task] if is_paid else []
+    _store(state, fact, answered.ended, _Gain(points=points, potential=coins), counters=counters, kept=kept)
+    facts.update_one({'_id': original['_id']}, {'$set': {'reversed': True}})
+
+
+def _is_paid(fact: dict[str, Any]) -> bool:
+    """Whether the coins of an answer have become actual."""
+    if exact(fact.get('actual') or 0) > 0:
+        return True
+    later = {'$gt': fact.get('number') or 0}
+    paid = {'user': fact['user'], 'batch': fact.get('batch'), 'kind': BATCH, 'number': later}
+    return bool(fact.get('batch')) and EventModel._get_collection().find_one(paid, {'_id': 1}) is not None
+
+
+# --- the transaction ----------------------------------------------------------------------------------------------------
+
+
+def _with_state(user_id: ObjectId, work: Callable[[State], T]) -> T:
+    """Run ``work`` in a transaction, with the stored state of the user; it is made first if there is none."""
+
+    def run() -> T:
+        state = _states().find_one({'user': user_id})
+        if state is None:
+            raise _NoStateError
+        return work(state)
+
+    try:
+        return in_transaction(run)
+    except _NoStateError:
+        UserStateModel.ensure(user_id)
+        return in_transaction(run)
+
+
+def _store(
+    state: State,
+    fact: dict[str, Any],
+    moment: datetime,
+    gain: _Gain,
+    *,
+    reached: Sequence[Reached] = (),
+    counters: Counters | None = None,
+    kept: Sequence[str] = (),
+) -> None:
+    """Store a fact with the awards it brings, and add it to the state; in the transaction at hand.
+
+    :param moment: when it happened; unless the fact says otherwise, its period follows from that.
+    :raises AlreadyBookedError: a fact of that source is stored already.
+    """
+    event_id, number = ObjectId(), (state.get('number') or 0) + 1
+    points = total((exact(state.get('points', 0)), gain.points))
+    level = the_game().levels.of(points)
+    has_risen = level > (state.get('level') or 0) and gain.points > 0
+    zones = history.zones_of(state)
+    document = {
+        '_id': event_id,
+        '_cls': EventModel._class_name,
+        'timestamp': to_text(moment),
+        'user': state['user'],
+        'zone': zones.at(moment),
+        'localDate': zones.day(moment).isoformat(),
+        'achievements': [one.rule.id for one in reached],
+        'viewed': False,
+        'number': number,
+        'bookedAt': _now(),
+        **{name: value for name, value in fact.items() if value is not None},
+    }
+    if has_risen:
+        document['level'] = level
+    if has_risen or reached:
+        document['news'] = True
+    try:
+        EventModel._get_collection().insert_one(document)
+        if reached:
+            AwardModel._get_collection().insert_many([_award(state['user'], one, event_id) for one in reached])
+    except DuplicateKeyError as error:
+        raise AlreadyBookedError from error
+    _add_to_state(state, gain, level=level, number=number, reached=reached, counters=counters, kept=kept)
+
+
+def _add_to_state(
+    state: State,
+    gain: _Gain,
+    *,
+    level: int,
+    number: int,
+    reached: Sequence[Reached],
+    counters: Counters | None,
+    kept: Sequence[str],
+) -> None:
+    gains = {'points': gain.points, 'actualCoins': gain.actual, 'potentialCoins': gain.potential}
+    changed: dict[str, Any] = {'level': level, 'number': number, 'lastChanged': to_text(_now())}
+    increased = {}
+    for field in AMOUNTS.values():
+        if isinstance(state.get(field), Decimal128):
+            increased[field] = Decimal128(gains[field])
+        else:  # a binary fraction of an older version, or nothing: it is replaced by the decimal it shows
+            changed[field] = Decimal128(total((exact(state.get(field) or 0), gains[field])))
+    if counters is not None:
+        changed['counters'] = counters.to_dict()
+    update: dict[str, Any] = {'$set': changed}
+    if increased:
+        update['$inc'] = increased
+    added = {'achievements': [one.rule.id for one in reached], 'kept': list(kept)}
+    if any(added.values()):
+        update['$addToSet'] = {field: {'$each': values} for field, values in added.items() if values}
+    _states().update_one({'_id': state['_id']}, update)
+
+
+def _award(user_id: ObjectId, reached: Reached, event_id: ObjectId) -> dict[str, Any]:
+    return {
+        '_id': AwardModel.key(user_id, reached.rule.id),
+        'user': user_id,
+        'rule': reached.rule.id,
+        'facts': reached.rule.to_dict(),
+        'version': reached.rule.version,
+        'at': reached.session.ended,
+        'answer': reached.session.answer,
+        'event': event_id,
+    }
+
+
+def _amounts(**amounts: Decimal) -> dict[str, Decimal128]:
+    given = {'points': ZERO, 'coins': ZERO, 'actual': ZERO, **amounts}
+    return {name: Decimal128(amount) for name, amount in given.items() if amount or name != 'bonus'}
+
+
+def _answers_of(user_id: ObjectId) -> int | None:
+    """How many answers the account of the user tells of; None if there is no such account."""
+    user = User._get_collection().find_one({'_id': user_id}, {'processed': 1})
+    return user and int(user.get('processed') or 0)
+
+
+def _batch(batch_id: str | None) -> dict[str, Any] | None:
+    return Batch._get_collection().find_one({'_id': batch_id}, {'batchMeta': 1, 'closed': 1}) if batch_id else None
+
+
+def _states() -> Any:
+    return UserStateModel._get_collection()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

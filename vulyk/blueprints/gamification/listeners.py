@@ -1,0 +1,143 @@
+"""What the game does when the platform tells it that something has happened.
+
+Everything here may be told several times. The answer itself is stored before any of it runs, and nothing that goes wrong here
+reaches the volunteer: whoever could not be told is told again later.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+from flask import current_app, has_app_context
+
+from vulyk import signals
+from vulyk.blueprints.gamification import facts, history
+from vulyk.blueprints.gamification.core.rules import Rule
+from vulyk.blueprints.gamification.core.zones import Zones
+from vulyk.blueprints.gamification.facts import Answered
+from vulyk.blueprints.gamification.game import gamified_type, the_game
+from vulyk.blueprints.gamification.models.rules import enabled_rules
+from vulyk.jobs import enqueue, job
+from vulyk.models.stats import WorkSession
+from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.utils import aware
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from vulyk.blueprints.gamification.core.state import UserState
+    from vulyk.models.tasks import AbstractAnswer, WithdrawnAnswer
+
+_RECEIVERS = 'vulyk_gamification_receivers'
+
+
+def connect(app: 'Flask') -> None:
+    """Listen, on behalf of an application, until it is gone."""
+    pairs = [
+        (signals.on_task_done, _for(app, track_events)),
+        (signals.on_batch_done, _for(app, pay_batch_later)),
+        (signals.on_answer_withdrawn, _for(app, reverse_answer)),
+    ]
+    for signal, receiver in pairs:
+        signal.connect(receiver)
+    app.extensions[_RECEIVERS] = pairs  # the signals only hold them as long as somebody else does
+
+
+def disconnect(app: 'Flask') -> None:
+    """Stop listening."""
+    for signal, receiver in app.extensions.pop(_RECEIVERS, []):
+        signal.disconnect(receiver)
+
+
+def _for(app: 'Flask', function: Callable[..., None]) -> Callable[..., None]:
+    """The function, for what happens in this application only, and with its context."""
+
+    def receiver(sender: Any, **kwargs: Any) -> None:
+        if not has_app_context():
+            with app.app_context():
+                function(sender, **kwargs)
+        elif current_app._get_current_object() is app:  # type: ignore[attr-defined]
+            function(sender, **kwargs)
+
+    receiver.__name__ = function.__name__
+    return receiver
+
+
+def get_actual_rules(state: 'UserState', task_type_name: str, now: datetime) -> Iterator[Rule]:
+    """The rules that an answer may lead to.
+
+    :param state: of its author; badges he has are left out.
+    :param task_type_name: rules of other task types are left out.
+    :param now: on working days, those of weekends are left out.
+    """
+    owned = {rule.id for rule in state.achievements}
+    return history.eligible(enabled_rules(), owned, task_type_name, aware(now), Zones(the_game().default_zone))
+
+
+def track_events(sender: object, answer: 'AbstractAnswer') -> None:
+    """Give an answer what it is worth: points, coins, badges, a level."""
+    answer_id, user_id, task_id = answer.id, _pk(answer._data['created_by']), _pk(answer._data['task'])
+    session = WorkSession._get_collection().find_one({'user': user_id, 'task': task_id, 'answer': answer_id})
+    ended = session['end_time'] if session else answer.created_at
+    facts.book_answer(
+        Answered(
+            id=answer_id,
+            user=user_id,
+            task=task_id,
+            task_type=answer.task_type,
+            batch=_batch_of(answer._data['task']),
+            ended=_as_stored(aware(ended)),
+            seconds=int((session or {}).get('activity') or 0),
+            has_session=session is not None,
+        )
+    )
+
+
+def pay_batch_later(sender: Batch) -> None:
+    """Have the coins of a closed batch made actual."""
+    if gamified_type(sender.task_type) is not None:
+        enqueue(pay_batch, batch_id=sender.id)
+
+
+@job
+def pay_batch(batch_id: str) -> None:
+    """Make the coins of a closed batch actual; whoever does it second finds nothing to do."""
+    batch = Batch._get_collection().find_one({'_id': batch_id}, {'closed': 1})
+    if batch is None or not batch.get('closed'):  # a task of it has been opened again: it will close once more
+        return
+    for user_id in facts.users_to_pay(batch_id):
+        facts.pay_user(batch_id, user_id)
+
+
+def reverse_answer(sender: 'WithdrawnAnswer') -> None:
+    """Undo what an answer gave that has been taken back."""
+    answer = sender.answer
+    facts.book_reversal(
+        Answered(
+            id=_pk(answer['_id']),
+            user=_pk(answer['createdBy']),
+            task=_pk(answer['task']),
+            task_type=answer['taskType'],
+            batch=None,
+            ended=_as_stored(aware(answer.get('createdAt') or datetime.now(UTC))),
+            seconds=0,
+        )
+    )
+
+
+def _batch_of(task: Any) -> str | None:
+    if isinstance(task, AbstractTask):
+        return _pk(task._data.get('batch'))
+    found = AbstractTask._get_collection().find_one({'_id': _pk(task)}, {'batch': 1})
+    return _pk(found.get('batch')) if found else None
+
+
+def _as_stored(moment: datetime) -> datetime:
+    """The database keeps milliseconds: a time that has not been there yet would be after itself."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _pk(reference: Any) -> Any | ObjectId:
+    """The id behind a document, a bare reference or an id."""
+    return getattr(reference, 'id', reference)
