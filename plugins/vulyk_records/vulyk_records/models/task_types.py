@@ -19,7 +19,9 @@ class RecordsTaskType(AbstractTaskType):
     task_model = RecordsTask
 
     name = 'Cards of a library catalogue'
-    description = 'Look at an index card of a hundred years ago and copy author, title, place, year and pages into a form.'
+    description = (
+        'Look at an index card of a hundred years ago and copy author, title, place, year and pages into a form.'
+    )
 
     type_name = 'records'
     template = 'index.html'
@@ -71,7 +73,9 @@ def _check_names(texts: Any, illegible: Any, names: list[str]) -> None:
         raise TaskValidationError('fields: must be an object with a text or null for each field of the task.')
     missing = [name for name in names if name not in texts]
     if missing:
-        raise TaskValidationError(f'fields.{missing[0]}: it is missing; give a text, or null when the card says nothing.')
+        raise TaskValidationError(
+            f'fields.{missing[0]}: it is missing; give a text, or null when the card says nothing.'
+        )
     unknown = sorted(set(texts) - set(names))
     if unknown:
         raise TaskValidationError(f'fields.{unknown[0]}: the task has no such field.')

@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vulyk.blueprints.gamification.models.task_types import AbstractGamifiedTaskType
 from vulyk.models.exc import TaskValidationError
-from vulyk.models.task_types import AbstractTaskType
 from vulyk_transcription.models.tasks import TranscriptionAnswer, TranscriptionTask
 
 SHORTCUT_DIGITS = '1234567890'
@@ -19,7 +19,7 @@ class SpecialCharacter(NamedTuple):
     digit: str
 
 
-class TranscriptionTaskType(AbstractTaskType):
+class TranscriptionTaskType(AbstractGamifiedTaskType):
     """Read a printed line, type what it says."""
 
     answer_model = TranscriptionAnswer

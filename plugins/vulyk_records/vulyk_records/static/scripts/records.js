@@ -135,14 +135,26 @@
     pinch = now;
   }
 
+  /* The mouse drags the picture. A spot that is only clicked or tapped comes to the middle, for those who cannot drag. */
+  let dragged = 0;  // by how many pixels since the button went down
+
   function onPointerDown(event) {
+    dragged = 0;
     if (event.pointerType !== 'mouse' || event.button !== 0 || root.dataset.state !== 'ready') { return; }
     view.setPointerCapture(event.pointerId);
     view.classList.add('vc-view-held');
   }
 
   function onPointerMove(event) {
-    if (view.hasPointerCapture(event.pointerId)) { view.scrollBy(-event.movementX, -event.movementY); }
+    if (!view.hasPointerCapture(event.pointerId)) { return; }
+    dragged += Math.abs(event.movementX) + Math.abs(event.movementY);
+    view.scrollBy(-event.movementX, -event.movementY);
+  }
+
+  function onViewClick(event) {
+    if (dragged > 4 || root.dataset.state !== 'ready') { return; }
+    const [x, y] = place(event.clientX, event.clientY);
+    view.scrollBy({left: x - view.clientWidth / 2, top: y - view.clientHeight / 2, behavior: 'smooth'});
   }
 
   function onViewKey(event) {
@@ -453,6 +465,7 @@
   view.addEventListener('pointerdown', onPointerDown);
   view.addEventListener('pointermove', onPointerMove);
   view.addEventListener('lostpointercapture', () => view.classList.remove('vc-view-held'));
+  view.addEventListener('click', onViewClick);
   view.addEventListener('keydown', onViewKey);
   new ResizeObserver(layOut).observe(view);
   form.addEventListener('beforeinput', onBeforeInput);
