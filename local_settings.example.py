@@ -18,6 +18,8 @@ MONGODB_SETTINGS = {
 ENABLED_TASKS = {
     'vulyk_images': 'ImageChoiceTaskType',
     'vulyk_transcription': 'TranscriptionTaskType',
+    'vulyk_tagging': 'TaggingTaskType',
+    'vulyk_records': 'RecordsTaskType',
 }
 
 SITE_NAME = 'Vulyk workspace'

@@ -14,7 +14,12 @@ from vulyk.models.user import User
 if TYPE_CHECKING:
     from flask import Flask
 
-PLUGINS = {'vulyk_images': 'ImageChoiceTaskType', 'vulyk_transcription': 'TranscriptionTaskType'}
+PLUGINS = {
+    'vulyk_images': 'ImageChoiceTaskType',
+    'vulyk_transcription': 'TranscriptionTaskType',
+    'vulyk_tagging': 'TaggingTaskType',
+    'vulyk_records': 'RecordsTaskType',
+}
 ACCOUNTS = {
     'volunteer': {'username': 'curious_bee', 'email': 'volunteer@demo.invalid', 'admin': False},
     'admin': {'username': 'head_keeper', 'email': 'admin@demo.invalid', 'admin': True},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
+PROJECTS = ('images', 'transcription', 'tagging', 'records')
 
 
 def run(*command: str | Path, **options) -> str:
@@ -51,7 +52,7 @@ def elsewhere(tmp_path: Path) -> dict:
     return {'cwd': tmp_path, 'env': environment}
 
 
-def test_wheel_serves_the_demo_with_both_projects(vulyk, elsewhere):
+def test_wheel_serves_the_demo_with_all_projects(vulyk, elsewhere):
     site = subprocess.Popen([vulyk, 'demo', '--port', '0'], stdout=subprocess.PIPE, text=True, **elsewhere)
     try:
         address = next(match[0] for line in site.stdout if (match := re.search(r'http://127\.0\.0\.1:\d+', line)))
@@ -63,7 +64,7 @@ def test_wheel_serves_the_demo_with_both_projects(vulyk, elsewhere):
             with urllib.request.urlopen(address + path) as answer:
                 assert answer.status == 200
         batches = run(vulyk, 'batches', 'list', **elsewhere).split()
-        assert batches == ['images_01', 'images_02', 'transcription_01', 'transcription_02']
+        assert batches == [f'{name}_{number}' for name in PROJECTS for number in ('01', '02')]
     finally:
         site.terminate()
         assert site.wait(20) == 0
