@@ -546,6 +546,7 @@ def test_picture_that_never_comes_does_not_hold_up_the_first_task(page, user, si
     shown_after(page, lambda: page.clock.fast_forward(5000))
     expect(page.locator('.card')).to_be_visible()
     assert page.evaluate('document.readyState') == 'interactive'
+    held[0].continue_()
 
 
 def test_error_in_a_plugin_is_reported_and_stops_nothing(page, user, task, watch):
