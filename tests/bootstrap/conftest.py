@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bootstrap import making
-from vulyk.settings import from_environment
+from vulyk import settings
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An empty current folder, without settings in the environment; ``here('SITE_NAME = 1')`` writes its local_settings."""
-    for name in [*from_environment.__globals__['_FROM_ENVIRONMENT'], 'INSTANCE']:
+    for name in [*settings._FROM_ENVIRONMENT, 'INSTANCE']:
         monkeypatch.delenv(name, raising=False)
     for name in [name for name in os.environ if name.startswith('mongodb_')]:
         monkeypatch.delenv(name)

@@ -69,6 +69,10 @@ def test_broken_plugin_is_left_out_with_its_reason_and_the_others_work(load, plu
 ATTRIBUTES = {
     'no models': ('task_model = None', 'You should define task_model property'),
     'no name': ('type_name = ""', 'You should define type_name (underscore)'),
+    'slash in its name': ('type_name = "a/b"', 'its type name “a/b” must have 1 to 50 characters'),
+    'long name': ('type_name = "x" * 51', 'must have 1 to 50 characters and no “/”'),
+    'no answers needed': ('redundancy = 0', 'redundancy must be a whole number of at least 1'),
+    'half an answer needed': ('redundancy = 0.5', 'redundancy must be a whole number of at least 1'),
     'wrong meta': ('_task_type_meta = []', 'Batch meta must of dict type'),
     'unknown strategy': ('assignment = "no_such"', 'assignment: there is no strategy'),
     'script missing': ('JS_ASSETS = ["static/scripts/no.js"]', 'static/scripts/no.js'),

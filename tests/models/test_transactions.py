@@ -10,7 +10,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from vulyk_plain.models.tasks import PlainAnswer, PlainTask
 
 from tests.factories import answer, make_tasks, make_user
-from vulyk import signals
+from vulyk import loading, signals
 from vulyk.models.exc import AnswerConflictError, TaskSkipError
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
@@ -114,8 +114,13 @@ def test_refused_skip_leaves_nothing(plain):
 
 def test_import_that_fails_late_leaves_nothing(plain, monkeypatch):
     records = [{'n': number} for number in range(1200)]
-    real, calls = plain._new_ids, []
-    monkeypatch.setattr(plain, '_new_ids', lambda chunk: broken() if calls else (calls.append(1), real(chunk))[1])
+    real, calls = loading.new_documents, []
+
+    def fail_the_second_time(*args, **kwargs):
+        calls.append(1)
+        return broken() if len(calls) == 2 else real(*args, **kwargs)
+
+    monkeypatch.setattr(loading, 'new_documents', fail_the_second_time)
     with pytest.raises(RuntimeError):
         plain.import_tasks(records, 'b1')
     assert AbstractTask.objects.count() == 0

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
+MAX_TYPE_NAME_LENGTH = 50  # as in the documents; it is part of addresses too
+
+
 def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
     """Instantiate the task types named in ``ENABLED_TASKS``.
 
@@ -57,6 +60,10 @@ def _load(package: str, class_name: str) -> AbstractTaskType:
     if not isinstance(task_type_class, type) or not issubclass(task_type_class, AbstractTaskType):
         raise InitializationError(f'{package}.models.task_types has no task type class {class_name}')
     task_type = task_type_class(settings=configured)
+    if '/' in task_type.type_name or len(task_type.type_name) > MAX_TYPE_NAME_LENGTH:
+        raise InitializationError(
+            f'its type name “{task_type.type_name}” must have 1 to {MAX_TYPE_NAME_LENGTH} characters and no “/”'
+        )
     task_type.package = package
     return task_type
 

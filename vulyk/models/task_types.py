@@ -108,6 +108,9 @@ class AbstractTaskType:
             'You should define _leaderboard_manager property',
         )
         _require(isinstance(self._task_type_meta, dict), 'Batch meta must of dict type')
+        _require(
+            isinstance(self.redundancy, int) and self.redundancy >= 1, 'redundancy must be a whole number of at least 1'
+        )
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
