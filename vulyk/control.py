@@ -8,6 +8,7 @@ from typing import Any
 import click
 from flask import Flask
 from flask.cli import ScriptInfo
+from pymongo.errors import ConnectionFailure
 from werkzeug.utils import import_string
 
 from vulyk import demo, settings
@@ -73,6 +74,8 @@ class CommandLine(click.Group):
             return super().invoke(ctx)
         except InitializationError as error:
             raise click.ClickException(str(error)) from error
+        except ConnectionFailure as error:
+            raise click.ClickException(f'The database went away: {error}') from error
 
 
 def _usual_features() -> dict[str, click.Command]:

@@ -12,7 +12,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -84,6 +84,10 @@ def _open_zst(filename: str, mode: str) -> IO[bytes]:
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {'.gz': gzip.open, '.bz2': bz2.open, '.xz': lzma.open, '.zst': _open_zst}
+
+
+# Id, data, and the files it names: {path: SHA-256}
+NewTask = tuple[str, dict[str, Any], dict[str, str]]
 
 
 class Record(NamedTuple):
@@ -297,43 +301,59 @@ def load(
     :param skip_invalid: leave out records that are not valid; otherwise the first ends the load and nothing is stored.
     :raises TaskImportError: naming file, line and reason; or that another load of this type is running.
     """
-    counts = {'loaded': 0, 'duplicates': 0, 'invalid': 0}
-    with ExitStack() as stack:
-        keeper = stack.enter_context(_only_load_of(task_type, batch_id))
-        stored_media: dict[tuple[Path, str], str] = {}
+    invalid = 0
+    stored_media: dict[tuple[Path, str], str] = {}
 
-        def tasks() -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
-            for path in paths:
-                for item in read_records(path):
-                    progress()
-                    try:
-                        if isinstance(item, TaskImportError):
-                            raise item
-                        made = make_id(task_type.type_name, item.data, key)
-                        files = _store_media(task_type, item, max_media_bytes, stored_media)
-                    except TaskImportError as error:
-                        if not skip_invalid:
-                            raise TaskImportError(_located(item, error)) from error
-                        counts['invalid'] += 1
-                    else:
-                        yield made, item.data, files
+    def tasks() -> Iterator[NewTask]:
+        nonlocal invalid
+        for path in paths:
+            for item in read_records(path):
+                progress()
+                try:
+                    if isinstance(item, TaskImportError):
+                        raise item
+                    made = make_id(task_type.type_name, item.data, key)
+                    files = _store_media(task_type, item, max_media_bytes, stored_media)
+                except TaskImportError as error:
+                    if not skip_invalid:
+                        raise TaskImportError(_located(item, error)) from error
+                    invalid += 1
+                else:
+                    yield made, item.data, files
 
+    loaded, duplicates = store(task_type, tasks(), batch_id, publish)
+    return Loaded(loaded, duplicates, invalid)
+
+
+def store(
+    task_type: 'AbstractTaskType',
+    tasks: Iterable[NewTask],
+    batch_id: str | None,
+    publish: Callable[[int], None] = lambda count: None,
+) -> tuple[int, int]:
+    """Insert tasks under a load that nobody sees, and publish it with its batch in one transaction.
+
+    :returns: numbers of tasks stored and of those left out because they are tasks of this type already.
+    :raises TaskImportError: another load of this type is running.
+    """
+    loaded = duplicates = 0
+    with _only_load_of(task_type, batch_id) as keeper:
         template = prototype(task_type, batch_id, keeper.id)
-        for chunk in chunked(tasks(), CHUNK):
-            documents = new_documents(task_type, chunk, template, start=counts['loaded'])
+        for chunk in chunked(tasks, CHUNK):
+            documents = new_documents(task_type, chunk, template, start=loaded)
             if documents:
                 AbstractTask._get_collection().insert_many(documents)
-            counts['loaded'] += len(documents)
-            counts['duplicates'] += len(chunk) - len(documents)
+            loaded += len(documents)
+            duplicates += len(chunk) - len(documents)
             keeper.beat()
 
         def publish_load() -> None:
-            publish(counts['loaded'])
+            publish(loaded)
             keeper.publish()
 
         in_transaction(publish_load)
     open_loads.forget()
-    return Loaded(**counts)
+    return loaded, duplicates
 
 
 class _Keeper:
@@ -361,7 +381,7 @@ class _Keeper:
 
 
 @contextmanager
-def _only_load_of(task_type: 'AbstractTaskType', batch_id: str) -> Iterator[_Keeper]:
+def _only_load_of(task_type: 'AbstractTaskType', batch_id: str | None) -> Iterator[_Keeper]:
     remove_dead_loads(task_type.type_name, task_type.clock())
     loads, now = Load._get_collection(), task_type.clock()
     document = {
@@ -419,7 +439,7 @@ def prototype(task_type: 'AbstractTaskType', batch_id: str | None, load_id: Obje
 
 def new_documents(
     task_type: 'AbstractTaskType',
-    chunk: Iterable[tuple[str, dict[str, Any], dict[str, str]]],
+    chunk: Iterable[NewTask],
     template: dict[str, Any],
     *,
     start: int,
@@ -460,9 +480,7 @@ def _store_media(
     return files
 
 
-def _without_known(
-    chunk: Iterable[tuple[str, dict[str, Any], dict[str, str]]], task_type: str
-) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
+def _without_known(chunk: Iterable[NewTask], task_type: str) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
     """The records of a chunk that are no tasks of this type yet, under the id each will have."""
     wanted = {made: (data, files) for made, data, files in chunk}
     owners = owners_of(wanted)

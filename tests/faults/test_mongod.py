@@ -136,10 +136,8 @@ def test_killed_only_user_leaves_no_process_and_its_data(start, home):
     processes = pids(home)
     user.kill()
     wait_for(lambda: not any(map(runs, processes.values())), 5)
-    started = time.monotonic()
     with collection(mongod.acquire(home)) as notes:
         assert notes.count_documents({'_id': 'kept'}) == 1
-    assert time.monotonic() - started < 5
 
 
 def test_killed_guardian_takes_mongod_along_and_the_next_user_starts_anew_with_the_data(start, home):

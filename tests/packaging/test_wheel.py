@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)  # it installs everything from nothing
+
 CHECKOUT = Path(__file__).parents[2]
 PROJECTS = ('images', 'transcription', 'tagging', 'records')
 
@@ -35,13 +37,25 @@ def vulyk(tmp_path_factory) -> Path:
                 target = copy / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes((source / name).read_bytes())
-        run(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder, copy)
+    copies = sorted(folder.glob('source*'))
+    run(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder, *copies)
     run(sys.executable, '-m', 'venv', folder / 'venv')
     wheels = sorted(folder.glob('*.whl'))
     core = next(wheel for wheel in wheels if wheel.name.startswith('vulyk-'))
     plugins = [wheel for wheel in wheels if wheel != core]
     python = folder / 'venv' / 'bin' / 'python'
-    run(python, '-m', 'pip', 'install', '-q', '-c', CHECKOUT / 'constraints.txt', f'{core}[mongod]', *plugins)
+    run(
+        python,
+        '-m',
+        'pip',
+        'install',
+        '-q',
+        '--no-compile',
+        '-c',
+        CHECKOUT / 'constraints.txt',
+        f'{core}[mongod]',
+        *plugins,
+    )
     return folder / 'venv' / 'bin' / 'vulyk'
 
 
@@ -58,7 +72,8 @@ def test_wheel_serves_the_demo_with_all_projects(vulyk, elsewhere):
         address = next(match[0] for line in site.stdout if (match := re.search(r'http://127\.0\.0\.1:\d+', line)))
         with urllib.request.urlopen(address) as home:
             page = home.read().decode()
-        style, script = re.search(r'href="(/static/styles/packed[^"]+)"', page), re.search(r'src="(/static/[^"]+)"', page)
+        style = re.search(r'href="(/static/styles/packed[^"]+)"', page)
+        script = re.search(r'src="(/static/[^"]+)"', page)
         assert 'Look around as a volunteer' in page
         for path in (style[1], script[1], '/static/plugin_vulyk_images/static/scripts/images.js'):
             with urllib.request.urlopen(address + path) as answer:

@@ -9,8 +9,10 @@ import jinja2
 
 from vulyk.bootstrap import _templates
 from vulyk.bootstrap._assets import package_folder
+from vulyk.models import database
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
+from vulyk.models.tasks import AbstractAnswer, AbstractTask
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -46,9 +48,15 @@ def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
             app.plugin_errors[package] = reason
             app.logger.error('Plugin %s is left out: %s', package, reason, exc_info=app.debug)
         else:
+            database.add_models(*_with_own_indexes(task_type))
             found[task_type.type_name] = task_type
             packages[task_type.type_name] = package
     return found
+
+
+def _with_own_indexes(task_type: AbstractTaskType) -> list[type]:
+    bases = ((task_type.task_model, AbstractTask), (task_type.answer_model, AbstractAnswer))
+    return [model for model, base in bases if len(model._meta['index_specs']) > len(base._meta['index_specs'])]
 
 
 def _load(package: str, class_name: str) -> AbstractTaskType:

@@ -37,7 +37,7 @@ STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a repli
 
 
 def add_models(*models: type) -> None:
-    """Have the indexes of further documents made too; features call it when they are registered."""
+    """Have the indexes of further documents made too: of features, and of plugins that declare some."""
     MODELS.extend(model for model in models if model not in MODELS)
 
 

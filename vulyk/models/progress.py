@@ -19,7 +19,8 @@ class Progress(Document):
 
     ``total`` is the number of answers. ``lease`` is the task in hand, ``ahead`` tasks fetched in advance. ``positions``
     tells for each load up to which ``order`` its fresh tasks have been seen (None: all of them), ``returned_until`` up to
-    when returned tasks have been seen, ``skipped_until`` the last skipped task that was offered again.
+    when returned tasks have been seen, ``returned_last`` when the newest had returned at the last look, ``passed`` the
+    paused loads some of them belong to, ``skipped_until`` the last skipped task that was offered again.
     """
 
     id = StringField(primary_key=True)
@@ -30,6 +31,8 @@ class Progress(Document):
     ahead = ListField(StringField())
     positions = DictField()
     returned_until = DateTimeField(db_field='returnedUntil')
+    returned_last = DateTimeField(db_field='returnedLast')
+    passed = ListField(ObjectIdField())
     skipped_until = StringField(db_field='skippedUntil')
 
     meta = {
@@ -62,7 +65,9 @@ class Progress(Document):
                         'user': user_id,
                         'total': {'$add': [{'$ifNull': ['$total', 0]}, number]},
                         'lease': {'$cond': [{'$eq': ['$lease', task_id]}, None, '$lease']},
-                        'ahead': {'$setDifference': [{'$ifNull': ['$ahead', []]}, [task_id]]},
+                        'ahead': {
+                            '$filter': {'input': {'$ifNull': ['$ahead', []]}, 'cond': {'$ne': ['$$this', task_id]}}
+                        },
                     }
                 }
             ],

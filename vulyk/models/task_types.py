@@ -35,7 +35,7 @@ from vulyk.models.fields import check_storable
 from vulyk.models.progress import Progress, Standing
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
-from vulyk.models.transaction import after_commit, in_transaction
+from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
 from vulyk.models.user import User
 from vulyk.utils import accepts, aware, chunked
 
@@ -193,7 +193,14 @@ class AbstractTaskType:
         :raises TaskImportError: a record that cannot be stored, with its number and the reason.
         """
         records = [_checked(record, number) for number, record in enumerate(tasks, 1)]
-        return in_transaction(lambda: self._insert(records, batch, media or {}))
+        wanted = [
+            (loading.make_id(self.type_name, record, None), record, self._media(record, media or {}))
+            for record in records
+        ]
+        if len(wanted) <= loading.CHUNK or is_in_transaction():
+            return in_transaction(lambda: self._insert(wanted, batch))
+        # Too many for one transaction, which has to fit into the cache of the server.
+        return ImportResult(*loading.store(self, wanted, batch))
 
     def priority_of(self, record: dict[str, Any]) -> int:
         """How early a task is handed out inside its load, from −1000 to 1000, higher is earlier; plugins override it."""
@@ -221,20 +228,14 @@ class AbstractTaskType:
                         raise TaskImportError(f'{field}: {error}.', number) from error
         return {relative: media_storage.store(path, self.type_name) for relative, path in paths.items()}
 
-    def _insert(self, records: list[dict[str, Any]], batch: str | None, files: Mapping[str, str]) -> ImportResult:
+    def _insert(self, tasks: list[loading.NewTask], batch: str | None) -> ImportResult:
+        """Store a few tasks in the transaction at hand."""
         load = Load(task_type=self.type_name, batch=batch, created_at=self.clock()).save()
-        template = loading.prototype(self, batch, load.id)
-        loaded = 0
-        for chunk in chunked(records, loading.CHUNK):
-            wanted = [
-                (loading.make_id(self.type_name, record, None), record, self._media(record, files)) for record in chunk
-            ]
-            documents = loading.new_documents(self, wanted, template, start=loaded)
-            if documents:
-                AbstractTask._get_collection().insert_many(documents)
-            loaded += len(documents)
+        documents = loading.new_documents(self, tasks, loading.prototype(self, batch, load.id), start=0)
+        if documents:
+            AbstractTask._get_collection().insert_many(documents)
         after_commit(open_loads.forget)
-        return ImportResult(loaded=loaded, duplicates=len(records) - loaded)
+        return ImportResult(loaded=len(documents), duplicates=len(tasks) - len(documents))
 
     def _media(self, record: dict[str, Any], files: Mapping[str, str]) -> dict[str, str]:
         return {path: files[path] for path in map(record.get, self.media_fields) if _is_key(path, files)}

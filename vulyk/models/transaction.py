@@ -32,6 +32,11 @@ def in_transaction(work: Callable[[], T]) -> T:
     return finish()
 
 
+def is_in_transaction() -> bool:
+    """Whether what is written now is stored, or not, together with other writes."""
+    return _pending.get() is not None
+
+
 def after_commit(action: Callable[[], Any]) -> None:
     """Run ``action`` once the surrounding transaction is stored; at once if there is none. Order is kept."""
     pending = _pending.get()
