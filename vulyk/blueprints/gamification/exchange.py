@@ -41,14 +41,24 @@ class _Record(NamedTuple):
 # --- rules --------------------------------------------------------------------------------------------------------------
 
 
-def import_rules(path: Path) -> Imported:
+def import_rules(path: Path, *, skip_unknown_projects: bool = False) -> Imported:
     """Store the rules of a file; those that are there already, under the same name and task type, are changed.
 
     Badges that were given stay as they are.
 
+    :param skip_unknown_projects: leave out rules of task types that are not enabled, instead of refusing the file.
     :raises ExchangeError: see there.
     """
     rules = list(_rules_in(path))
+    unknown = [(line, rule) for line, rule in rules if rule.scope and rule.scope not in current_app.task_types]
+    if skip_unknown_projects:
+        rules = [item for item in rules if item not in unknown]
+    elif unknown:
+        line, rule = unknown[0]
+        known = ', '.join(sorted(current_app.task_types)) or 'none'
+        raise ExchangeError(
+            f'{path}, line {line}: task_type_name: there is no task type {rule.scope!r}. Enabled: {known}.'
+        )
     try:
         done = in_transaction(lambda: _store_rules(path, rules))
     finally:
@@ -66,11 +76,6 @@ def _rules_in(path: Path) -> Iterator[tuple[int, Rule]]:
         if rule.name in names:
             raise ExchangeError(
                 f'{path}, line {line}: the name {rule.name!r} is used on line {names[rule.name]} already.'
-            )
-        if rule.scope and rule.scope not in current_app.task_types:
-            known = ', '.join(sorted(current_app.task_types)) or 'none'
-            raise ExchangeError(
-                f'{path}, line {line}: task_type_name: there is no task type {rule.scope!r}. Enabled: {known}.'
             )
         names[rule.name] = line
         yield line, rule

@@ -6,6 +6,7 @@ database lets only one of them through at a time and repeats the others.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
@@ -29,12 +30,14 @@ from vulyk.blueprints.gamification.models.events import (
     EventModel,
 )
 from vulyk.blueprints.gamification.models.fields import to_text
-from vulyk.blueprints.gamification.models.rules import AwardModel, enabled_rules
+from vulyk.blueprints.gamification.models.rules import LAST_ID, AwardModel, RuleModel, enabled_rules, enabled_rules_if
 from vulyk.blueprints.gamification.models.state import AMOUNTS, UserStateModel
 from vulyk.blueprints.gamification.models.task_types import COINS_PER_TASK_KEY, POINTS_PER_TASK_KEY
+from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import Batch
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
+from vulyk.utils import aware
 
 T = TypeVar('T')
 State = dict[str, Any]
@@ -53,20 +56,30 @@ class _NoStateError(Exception):
 
 
 class Answered(NamedTuple):
-    """An answer as it is booked.
-
-    ``ended`` is its own time: when its session ended, or, where a plugin keeps no sessions (``has_session`` is false), when
-    it was stored.
-    """
+    """An answer as it is told."""
 
     id: ObjectId
     user: ObjectId
     task: str
     task_type: str
     batch: str | None
+    created_at: datetime
+
+
+class _View(NamedTuple):
+    """All that has to be known to count an answer, in one snapshot.
+
+    ``ended`` is the answer's own time: when its session ended, or, where a plugin keeps no sessions (``has_session`` is
+    false), when it was stored. ``answers`` is how many the account of the user tells of, None without an account.
+    """
+
+    state: State
+    answers: int | None
+    batch: dict[str, Any]
+    rules: Sequence[Rule]
     ended: datetime
     seconds: int
-    has_session: bool = True
+    has_session: bool
 
 
 class _Gain(NamedTuple):
@@ -81,44 +94,76 @@ class _Gain(NamedTuple):
 
 
 def book_answer(answered: Answered) -> None:
-    """Count an answer: points, coins, badges, level. Told again it changes nothing."""
+    """Count an answer: points, coins, badges, level. Told again it changes nothing.
+
+    One of a task type that earns nothing only moves the counters of the rules for all types.
+    """
     if gamified_type(answered.task_type) is None:
-        count_only(answered)
+        in_transaction(lambda: _count_only(answered))
         return
-    rules, batch = enabled_rules(), _batch(answered.batch)
+    with suppress(AlreadyBookedError):
+        _with_state(answered.user, lambda: _book_answer(answered, _look(answered)))
+
+
+def _look(answered: Answered) -> _View:
+    """Everything in one question: each further one would make the volunteer wait longer.
+
+    :raises _NoStateError: the user has no state yet.
+    """
+    session = {'user': answered.user, 'task': answered.task, 'answer': answered.id}
+    found = next(
+        _states().aggregate(
+            [
+                {'$match': {'user': answered.user}},
+                _also('account', User, [{'$match': {'_id': answered.user}}, {'$project': {'processed': 1}}]),
+                _also('session', WorkSession, [{'$match': session}, {'$project': {'end_time': 1, 'activity': 1}}]),
+                _also(
+                    'batch', Batch, [{'$match': {'_id': answered.batch}}, {'$project': {'batchMeta': 1, 'closed': 1}}]
+                ),
+                _also('rule', RuleModel, LAST_ID),
+            ]
+        ),
+        None,
+    )
+    if found is None:
+        raise _NoStateError
+    account, session, batch, rule = (
+        next(iter(found.pop(name)), {}) for name in ('account', 'session', 'batch', 'rule')
+    )
+    return _View(
+        state=found,
+        answers=int(account.get('processed') or 0) if account else None,
+        batch=batch,
+        rules=enabled_rules_if(rule.get('_id')),
+        ended=as_stored(session.get('end_time') or answered.created_at),
+        seconds=int(session.get('activity') or 0),
+        has_session=bool(session),
+    )
+
+
+def _also(name: str, model: type, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
+    return {'$lookup': {'from': model._get_collection_name(), 'pipeline': pipeline, 'as': name}}  # type: ignore[attr-defined]
+
+
+def _count_only(answered: Answered) -> None:
     try:
-        _with_state(answered.user, lambda state: _book_answer(state, answered, rules, batch))
-    except AlreadyBookedError:
-        batch = _batch(answered.batch) if batch else None
-    else:
-        # Whoever closed the batch meanwhile may have paid its users before this answer was there to be paid.
-        batch = _batch(answered.batch) if batch and not batch.get('closed') else None
-    if batch and batch.get('closed'):
-        pay_user(batch['_id'], answered.user)
+        view = _look(answered)
+    except _NoStateError:  # the counters will be made with the first answer that earns something
+        return
+    if view.state.get('counters') and view.has_session:
+        counters = _counters_with(answered, view)
+        _states().update_one({'_id': view.state['_id']}, {'$set': {'counters': counters.to_dict()}})
 
 
-def count_only(answered: Answered) -> None:
-    """Count an answer of a task type that earns nothing in the counters of the rules for all types."""
-    rules = enabled_rules()
-
-    def count() -> None:
-        state = _states().find_one({'user': answered.user})
-        if state is not None and state.get('counters') and answered.has_session:
-            counters = _counters_with(state, answered, rules)
-            _states().update_one({'_id': state['_id']}, {'$set': {'counters': counters.to_dict()}})
-
-    in_transaction(count)
-
-
-def _book_answer(state: State, answered: Answered, rules: Sequence[Rule], batch: dict[str, Any] | None) -> None:
-    kind = gamified_type(answered.task_type)
-    meta = (batch or {}).get('batchMeta') or {}
-    coins = ZERO if answered.task in (state.get('kept') or []) else worth(COINS_PER_TASK_KEY, meta, kind)
-    counters = _counters_with(state, answered, rules)
-    reached = _not_given_yet(answered.user, _reached(state, answered, rules, counters))
+def _book_answer(answered: Answered, view: _View) -> None:
+    kind, meta = gamified_type(answered.task_type), view.batch.get('batchMeta') or {}
+    is_kept = answered.task in (view.state.get('kept') or [])
+    coins = ZERO if is_kept else worth(COINS_PER_TASK_KEY, meta, kind)
+    counters = _counters_with(answered, view)
+    reached = _not_given_yet(answered.user, _reached(answered, view, counters))
     bonus = total(Decimal(one.rule.bonus) for one in reached)
     points = total((worth(POINTS_PER_TASK_KEY, meta, kind), bonus))
-    actual = coins if batch and batch.get('closed') else ZERO
+    actual = coins if view.batch.get('closed') else ZERO
     fact = {
         'kind': ANSWER,
         'source': EventModel.source_of_answer(answered.id),
@@ -126,11 +171,11 @@ def _book_answer(state: State, answered: Answered, rules: Sequence[Rule], batch:
         'task': answered.task,
         'taskType': answered.task_type,
         'batch': answered.batch,
-        'seconds': answered.seconds,
+        'seconds': view.seconds,
         **_amounts(points=points, coins=coins, actual=actual, bonus=bonus),
     }
     gain = _Gain(points, actual, minus(coins, actual))
-    _store(state, fact, answered.ended, gain, reached=reached, counters=counters)
+    _store(view.state, fact, view.ended, gain, reached=reached, counters=counters)
 
 
 def _not_given_yet(user_id: ObjectId, reached: list[Reached]) -> list[Reached]:
@@ -143,30 +188,29 @@ def _not_given_yet(user_id: ObjectId, reached: list[Reached]) -> list[Reached]:
     return list(keys.values())
 
 
-def _counters_with(state: State, answered: Answered, rules: Sequence[Rule]) -> Counters:
+def _counters_with(answered: Answered, view: _View) -> Counters:
     """The counters of the user, this answer included.
 
     The account of the user knows how many answers he has. If the counters do not fit, some were stored while the game was
     switched off, or are being counted by somebody else just now; in the first case the sessions are counted anew.
     """
-    zones, needs = history.zones_of(state), needs_of(rules)
-    counters = history.counters_of(state)
-    answers = _answers_of(answered.user)
+    zones, needs = history.zones_of(view.state), needs_of(view.rules)
+    counters = history.counters_of(view.state)
     if counters is not None and counters.covers(needs):
-        if not answered.has_session:
+        if not view.has_session:
             counters.gap += 1
             return counters
-        missing = 0 if answers is None else answers - counters.gap - counters.total - 1
+        missing = 0 if view.answers is None else view.answers - counters.gap - counters.total - 1
         if missing:
             missing -= len(history.uncounted_answers(answered.user) - {answered.id})
         if not missing:
             try:
-                counters.add(answered.task_type, answered.ended, zones, needs)
+                counters.add(answered.task_type, view.ended, zones, needs)
             except TooLateError:
                 pass
             else:
                 return counters
-    return recount(answered.user, state, rules, told=answered.id, answers=answers)
+    return recount(answered.user, view.state, view.rules, told=answered.id, answers=view.answers)
 
 
 def recount(
@@ -190,23 +234,22 @@ def recount(
     return counters
 
 
-def _reached(state: State, answered: Answered, rules: Sequence[Rule], counters: Counters) -> list[Reached]:
+def _reached(answered: Answered, view: _View, counters: Counters) -> list[Reached]:
     """The rules reached by this answer.
 
     If later ones have been counted already, one of those may have lacked only this answer: they are looked at again.
     """
-    owned, zones = set(state.get('achievements') or []), history.zones_of(state)
-    mine = Session(answered.ended, answered.task_type, answered.id)
-    sessions = [mine]
-    if answered.has_session and counters.last is not None and answered.ended < counters.last:
-        if counters.last - answered.ended > timedelta(days=LATE_DAYS):
-            missing = [rule for rule in rules if rule.id not in owned]
-            return list(history.replay(answered.user, missing, zones, since=answered.ended))
-        later = history.sessions_of(answered.user, since=answered.ended, until=counters.last)
+    owned, zones = set(view.state.get('achievements') or []), history.zones_of(view.state)
+    sessions = [Session(view.ended, answered.task_type, answered.id)]
+    if view.has_session and counters.last is not None and view.ended < counters.last:
+        if counters.last - view.ended > timedelta(days=LATE_DAYS):
+            missing = [rule for rule in view.rules if rule.id not in owned]
+            return list(history.replay(answered.user, missing, zones, since=view.ended))
+        later = history.sessions_of(answered.user, since=view.ended, until=counters.last)
         sessions += [session for session in later if session.answer != answered.id and gamified_type(session.task_type)]
     found = []
     for session in sessions:
-        for rule in history.eligible(rules, owned, session.task_type, session.ended, zones):
+        for rule in history.eligible(view.rules, owned, session.task_type, session.ended, zones):
             if history.reached_at(answered.user, rule, counters, session, zones):
                 found.append(Reached(rule, session))
                 owned.add(rule.id)
@@ -219,7 +262,8 @@ def _reached(state: State, answered: Answered, rules: Sequence[Rule], counters: 
 def book_award(user_id: ObjectId, reached: Reached) -> bool:
     """Give a badge that was reached in the past, dated then. Returns False if the user has it."""
 
-    def book(state: State) -> None:
+    def book() -> None:
+        state = _state_of(user_id)
         if reached.rule.id in (state.get('achievements') or []):
             raise AlreadyBookedError
         bonus = Decimal(reached.rule.bonus)
@@ -259,7 +303,8 @@ def pay_user(batch_id: str, user_id: ObjectId) -> bool:
     What is paid is what the facts of this batch say is not paid yet: whoever comes second finds nothing left.
     """
 
-    def pay(state: State) -> bool:
+    def pay() -> bool:
+        state = _state_of(user_id)
         facts = EventModel._get_collection()
         amount = _unpaid(user_id, batch_id)
         if amount <= 0:
@@ -300,7 +345,8 @@ def book_donation(user_id: ObjectId, fund_id: str, amount: Decimal, *, key: str,
     :raises AlreadyBookedError: this donation was made before.
     """
 
-    def donate(state: State) -> None:
+    def donate() -> None:
+        state = _state_of(user_id)
         first()
         if exact(state.get('actualCoins', 0)) < amount:
             raise NotEnoughCoinsError
@@ -329,13 +375,12 @@ def book_reversal(answered: Answered) -> None:
     if gamified_type(answered.task_type) is None and _states().find_one({'user': answered.user}, {'_id': 1}) is None:
         return
     rules = enabled_rules()
-    try:
-        _with_state(answered.user, lambda state: _book_reversal(state, answered, rules))
-    except AlreadyBookedError:
-        return
+    with suppress(AlreadyBookedError):
+        _with_state(answered.user, lambda: _book_reversal(answered, rules))
 
 
-def _book_reversal(state: State, answered: Answered, rules: Sequence[Rule]) -> None:
+def _book_reversal(answered: Answered, rules: Sequence[Rule]) -> None:
+    state = _state_of(answered.user)
     facts = EventModel._get_collection()
     counters = recount(answered.user, state, rules) if state.get('counters') else None
     original = facts.find_one({'$or': [{'source': EventModel.source_of_answer(answered.id)}, {'answer': answered.id}]})
@@ -345,7 +390,7 @@ def _book_reversal(state: State, answered: Answered, rules: Sequence[Rule]) -> N
                 _states().update_one({'_id': state['_id']}, {'$set': {'counters': counters.to_dict()}})
             return
         fact = {'kind': VOID, 'source': EventModel.source_of_answer(answered.id), 'viewed': True, **_amounts()}
-        _store(state, fact, answered.ended, _Gain(), counters=counters)
+        _store(state, fact, as_stored(answered.created_at), _Gain(), counters=counters)
         return
     if original.get('kind') == VOID:
         raise AlreadyBookedError
@@ -363,7 +408,8 @@ def _book_reversal(state: State, answered: Answered, rules: Sequence[Rule]) -> N
         **_amounts(points=points, coins=coins),
     }
     kept = [answered.task] if is_paid else []
-    _store(state, fact, answered.ended, _Gain(points=points, potential=coins), counters=counters, kept=kept)
+    moment = as_stored(answered.created_at)
+    _store(state, fact, moment, _Gain(points=points, potential=coins), counters=counters, kept=kept)
     facts.update_one({'_id': original['_id']}, {'$set': {'reversed': True}})
 
 
@@ -379,20 +425,24 @@ def _is_paid(fact: dict[str, Any]) -> bool:
 # --- the transaction ----------------------------------------------------------------------------------------------------
 
 
-def _with_state(user_id: ObjectId, work: Callable[[State], T]) -> T:
-    """Run ``work`` in a transaction, with the stored state of the user; it is made first if there is none."""
-
-    def run() -> T:
-        state = _states().find_one({'user': user_id})
-        if state is None:
-            raise _NoStateError
-        return work(state)
-
+def _with_state(user_id: ObjectId, work: Callable[[], T]) -> T:
+    """Run ``work`` in a transaction; if it finds that the user has no state, make one and run it again."""
     try:
-        return in_transaction(run)
+        return in_transaction(work)
     except _NoStateError:
         UserStateModel.ensure(user_id)
-        return in_transaction(run)
+        return in_transaction(work)
+
+
+def _state_of(user_id: ObjectId) -> State:
+    """The stored state of a user.
+
+    :raises _NoStateError: there is none.
+    """
+    state: State | None = _states().find_one({'user': user_id})
+    if state is None:
+        raise _NoStateError
+    return state
 
 
 def _store(
@@ -494,8 +544,10 @@ def _answers_of(user_id: ObjectId) -> int | None:
     return user and int(user.get('processed') or 0)
 
 
-def _batch(batch_id: str | None) -> dict[str, Any] | None:
-    return Batch._get_collection().find_one({'_id': batch_id}, {'batchMeta': 1, 'closed': 1}) if batch_id else None
+def as_stored(moment: datetime) -> datetime:
+    """The database keeps milliseconds: a time that has not been there yet would be after itself."""
+    moment = aware(moment)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _states() -> Any:

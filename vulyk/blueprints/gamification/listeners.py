@@ -5,7 +5,7 @@ reaches the volunteer: whoever could not be told is told again later.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -19,7 +19,6 @@ from vulyk.blueprints.gamification.facts import Answered
 from vulyk.blueprints.gamification.game import gamified_type, the_game
 from vulyk.blueprints.gamification.models.rules import enabled_rules
 from vulyk.jobs import enqueue, job
-from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask, Batch
 from vulyk.utils import aware
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from vulyk.blueprints.gamification.core.state import UserState
     from vulyk.models.tasks import AbstractAnswer, WithdrawnAnswer
 
+SECOND_LOOK = timedelta(minutes=2)  # the server ends every transaction after one
 _RECEIVERS = 'vulyk_gamification_receivers'
 
 
@@ -77,27 +77,28 @@ def get_actual_rules(state: 'UserState', task_type_name: str, now: datetime) -> 
 
 def track_events(sender: object, answer: 'AbstractAnswer') -> None:
     """Give an answer what it is worth: points, coins, badges, a level."""
-    answer_id, user_id, task_id = answer.id, _pk(answer._data['created_by']), _pk(answer._data['task'])
-    session = WorkSession._get_collection().find_one({'user': user_id, 'task': task_id, 'answer': answer_id})
-    ended = session['end_time'] if session else answer.created_at
+    task = answer._data['task']
     facts.book_answer(
         Answered(
-            id=answer_id,
-            user=user_id,
-            task=task_id,
+            id=answer.id,
+            user=_pk(answer._data['created_by']),
+            task=_pk(task),
             task_type=answer.task_type,
-            batch=_batch_of(answer._data['task']),
-            ended=_as_stored(aware(ended)),
-            seconds=int((session or {}).get('activity') or 0),
-            has_session=session is not None,
+            batch=_batch_of(task),
+            created_at=answer.created_at,
         )
     )
 
 
 def pay_batch_later(sender: Batch) -> None:
-    """Have the coins of a closed batch made actual."""
+    """Have the coins of a closed batch made actual.
+
+    Once more a while later: answers that were being counted just now may have seen the batch open. By then their
+    transactions have ended, and those who start later see it closed.
+    """
     if gamified_type(sender.task_type) is not None:
         enqueue(pay_batch, batch_id=sender.id)
+        enqueue(pay_batch, run_at=datetime.now(UTC) + SECOND_LOOK, batch_id=sender.id)
 
 
 @job
@@ -120,8 +121,7 @@ def reverse_answer(sender: 'WithdrawnAnswer') -> None:
             task=_pk(answer['task']),
             task_type=answer['taskType'],
             batch=None,
-            ended=_as_stored(aware(answer.get('createdAt') or datetime.now(UTC))),
-            seconds=0,
+            created_at=answer.get('createdAt') or datetime.now(UTC),
         )
     )
 
@@ -131,11 +131,6 @@ def _batch_of(task: Any) -> str | None:
         return _pk(task._data.get('batch'))
     found = AbstractTask._get_collection().find_one({'_id': _pk(task)}, {'batch': 1})
     return _pk(found.get('batch')) if found else None
-
-
-def _as_stored(moment: datetime) -> datetime:
-    """The database keeps milliseconds: a time that has not been there yet would be after itself."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _pk(reference: Any) -> Any | ObjectId:

@@ -1,17 +1,21 @@
 """The module that ``ENABLED_BLUEPRINTS`` names: the JSON API of the game, and its pages."""
 
+import hashlib
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import wraps
+from functools import cache, wraps
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from flask import Response, abort, request
+from flask import Response, abort, current_app, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext, lazy_gettext
-from flask_login import current_user
+from flask_login import current_user, login_required
 
-from vulyk.blueprints.gamification import cli, game, listeners
+from vulyk.blueprints.gamification import admin, cli, exchange, game, listeners
 from vulyk.blueprints.gamification.models.donations import DonationRequest
 from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundFilterBy, FundModel, PayoutModel
@@ -24,7 +28,16 @@ from vulyk.blueprints.gamification.models.rules import (
     StrictProjectRules,
 )
 from vulyk.blueprints.gamification.models.state import UserStateModel
-from vulyk.blueprints.gamification.services import DonationResult, DonationsService, StatsService, set_zone
+from vulyk.blueprints.gamification.services import (
+    DonationResult,
+    DonationsService,
+    StatsService,
+    donations_by_fund,
+    entries_of,
+    set_zone,
+    standing_of,
+    wall_of,
+)
 from vulyk.blueprints.module import VulykModule
 from vulyk.models import database
 from vulyk.models.user import User
@@ -32,7 +45,12 @@ from vulyk.utils import HTTPStatus
 
 if TYPE_CHECKING:
     from flask import Flask
+    from flask.typing import ResponseReturnValue
 
+A_YEAR = 365 * 24 * 3600
+PAGE_SIZE = 30
+MAX_PAGE = 100_000
+PARTS = ('head', 'header', 'menu', 'scripts')
 MODELS = (EventModel, UserStateModel, RuleModel, FundModel, AwardModel, PayoutModel, DonationRequest)
 
 
@@ -55,13 +73,53 @@ class Gamification(VulykModule):
         database.add_models(*MODELS)
         super().register(app, options)
         listeners.connect(app)
+        places = app.jinja_env.globals.setdefault('page_parts', {})
+        for part in PARTS:
+            places.setdefault(part, []).append(f'gamification/_{part}.html')
+        if app.admin is not None:
+            with app.app_context():  # names of task types are asked for while the views are built
+                app.admin.add_views(*admin.views())
+
+    def get_send_file_max_age(self, filename: str | None) -> int | None:
+        """Scripts, styles and pictures carry their version in the query."""
+        return A_YEAR if 'v' in request.args else super().get_send_file_max_age(filename)
+
+    def seed(self) -> None:
+        """Give a demo instance rules, badges and funds; what is there already stays."""
+        with as_file(files(__package__) / 'demo') as folder:
+            exchange.import_rules(folder / 'rules.json', skip_unknown_projects=True)
+            exchange.import_funds(folder / 'funds.json')
 
 
 gamification = Gamification('gamification', __name__, template_folder='templates', static_folder='static')
-gamification.add_context_filler(lambda: {'stats_service': StatsService})
+gamification.add_context_filler(
+    lambda: {
+        'stats_service': StatsService,
+        'standing': lambda: standing_of(current_user.id),
+        'badge_url': badge_url,
+        'currency': game.the_game().currency,
+        'version': static_version(),
+    }
+)
 gamification.cli.help = 'Rules, badges, funds and coins.'
 for command in cli.COMMANDS:
     gamification.cli.add_command(command)
+
+
+def badge_url(badge: str) -> str:
+    """The address of a picture: as it is, or that of a file of this package."""
+    if badge.startswith(('/', 'https://', 'http://', 'data:image/')):
+        return badge
+    return url_for('gamification.static', filename=f'badges/{badge or "cell.svg"}', v=static_version())
+
+
+@cache
+def static_version() -> str:
+    """Fingerprint of the scripts, styles and pictures of this package, so that browsers may keep them."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(gamification.static_folder or '').rglob('*')):
+        digest.update(path.read_bytes() if path.is_file() else b'')
+    return digest.hexdigest()[:12]
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------------
@@ -175,9 +233,19 @@ def all_events() -> Response:
 @answers_json
 @for_members
 def mark_viewed() -> Response:
-    """I have seen all my events."""
-    EventModel.mark_events_as_read(me())
+    """I have seen my events: all, or those up to ``until``, the number that came with the news."""
+    EventModel.mark_events_as_read(me(), request.form.get('until', type=int))
     return json_answer({})
+
+
+@gamification.get('/news')
+@answers_json
+@for_members
+def news() -> Response:
+    """What the page tells me: points, level, and the badges and levels that I have not seen yet."""
+    standing = standing_of(me().id)  # asked first: what comes in between is not marked as seen
+    events = [event.to_dict(ignore_answer=True) for event in EventModel.get_news(me())]
+    return json_answer({'points': standing.points, 'level': standing.level, 'until': standing.number, 'events': events})
 
 
 @gamification.get('/users/me/state')
@@ -210,6 +278,78 @@ def my_zone() -> Response:
         abort(HTTPStatus.BAD_REQUEST, gettext('zone: must be the name of a time zone such as Europe/Kyiv.'))
     return json_answer({'done': True})
 
+
+# --- pages ----------------------------------------------------------------------------------------------------------------
+
+
+def game_page(name: str, **context: Any) -> str:
+    """Render a page of the game."""
+    names = {kind.type_name: kind.name or kind.type_name for kind in current_app.task_types.values()}
+    return render_template(f'gamification/{name}', project_names=names, signed=signed, **context)
+
+
+def signed(amount: Decimal) -> str:
+    """An amount with its sign: ``+1``, ``−0.5``."""
+    return f'{amount:+f}'.replace('-', '−')
+
+
+@gamification.get('/my/badges')
+@login_required
+def badge_wall() -> str:
+    """My badges, and those I can still earn."""
+    return game_page('badges.html', badges=wall_of(me(), datetime.now(UTC)))
+
+
+@gamification.get('/my/events')
+@login_required
+def my_events() -> str:
+    """What has happened to me, some at a time."""
+    page = max(request.args.get('page', 1, type=int), 1)
+    offset = (min(page, MAX_PAGE) - 1) * PAGE_SIZE
+    entries = entries_of(me(), limit=PAGE_SIZE + 1, offset=offset)
+    return game_page('events.html', entries=entries[:PAGE_SIZE], page=page, has_more=len(entries) > PAGE_SIZE)
+
+
+@gamification.route('/my/wallet', methods=['GET', 'POST'])
+@login_required
+def wallet() -> 'ResponseReturnValue':
+    """My coins, and the form to donate them."""
+    if request.method == 'GET':
+        return wallet_page()
+    form = request.form
+    service = DonationsService(me(), form.get('fund_id', ''), form.get('amount', ''), form.get('key', '')[:200] or None)
+    result = service.donate()
+    if result is DonationResult.SUCCESS:
+        return redirect(url_for('gamification.wallet', thanks=1))
+    return make_response(wallet_page(refusal=result), HTTPStatus.BAD_REQUEST)
+
+
+def wallet_page(refusal: DonationResult | None = None) -> str:
+    """The wallet; ``refusal``: why the donation that was just asked for was not made."""
+    return game_page(
+        'wallet.html',
+        state=UserStateModel.get_or_create_by_user(me()),
+        funds=list(FundModel.get_funds(FundFilterBy.DONATABLE)),
+        donated=StatsService.total_money_donated_by_user(me()),
+        refusal=refusal.name if refusal else '',
+        key=uuid.uuid4().hex,  # of this form: sent twice, it is still one donation
+        amount=request.form.get('amount', ''),
+        chosen=request.form.get('fund_id', ''),
+    )
+
+
+@gamification.get('/totals')
+@login_required
+def totals() -> str:
+    """What everybody has done together."""
+    return game_page(
+        'totals.html',
+        donated_to=donations_by_fund(),
+        funds={fund.id: fund for fund in FundModel.get_funds()},
+    )
+
+
+# --- donations ------------------------------------------------------------------------------------------------------------
 
 REFUSALS = {
     DonationResult.STINGY: lazy_gettext('Wrong amount passed'),

@@ -17,12 +17,13 @@ from vulyk.blueprints.gamification.core.amounts import MAX_AMOUNT, MAX_DECIMALS,
 from vulyk.blueprints.gamification.core.rules import Rule
 from vulyk.blueprints.gamification.core.state import UserState
 from vulyk.blueprints.gamification.core.tally import estimate, needs_of
-from vulyk.blueprints.gamification.core.zones import is_zone
+from vulyk.blueprints.gamification.core.zones import is_zone, load
 from vulyk.blueprints.gamification.game import the_game
 from vulyk.blueprints.gamification.models.donations import DonationRequest
-from vulyk.blueprints.gamification.models.events import DONATION, EventModel
+from vulyk.blueprints.gamification.models.events import ANSWER, DONATION, OPENING, VOID, EventModel
+from vulyk.blueprints.gamification.models.fields import from_text
 from vulyk.blueprints.gamification.models.foundations import FundModel, PayoutModel
-from vulyk.blueprints.gamification.models.rules import AwardModel, enabled_rules
+from vulyk.blueprints.gamification.models.rules import AwardModel, enabled_rules, rules_of_awards
 from vulyk.blueprints.gamification.models.state import UserStateModel
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask
@@ -176,21 +177,29 @@ class StatsService:
 
 
 class Standing(NamedTuple):
-    """Points and level at a glance; ``next_points`` is where the next level begins, None at the last one."""
+    """Points and level at a glance.
+
+    ``next_points`` is where the next level begins, None at the last one. ``zone`` is the time zone the user has told.
+    ``number`` is that of his latest fact.
+    """
 
     points: Decimal
     level: int
     level_points: Decimal
     next_level: int | None
     next_points: Decimal | None
+    zone: str
+    number: int
 
 
 def standing_of(user_id: ObjectId) -> Standing:
     """How far a user is; read with one small question, as every page shows it."""
-    stored = UserStateModel._get_collection().find_one({'user': user_id}, {'points': 1, 'level': 1}) or {}
+    wanted = {'points': 1, 'level': 1, 'number': 1, 'zones': {'$slice': -1}}
+    stored = UserStateModel._get_collection().find_one({'user': user_id}, wanted) or {}
     points, level, levels = exact(stored.get('points') or 0), stored.get('level') or 0, the_game().levels
-    further = levels.after(points)
-    return Standing(points, level, levels.begin(level), *(further or (None, None)))
+    next_level, next_points = levels.after(points) or (None, None)
+    zone = stored['zones'][0]['zone'] if stored.get('zones') else ''
+    return Standing(points, level, levels.begin(level), next_level, next_points, zone, stored.get('number') or 0)
 
 
 class Badge(NamedTuple):
@@ -220,6 +229,52 @@ def wall_of(user: User, now: datetime) -> list[Badge]:
         if rule.id not in owned
     ]
     return awards + sorted(missing, key=lambda badge: (-badge.done / badge.rule.limit, badge.rule.limit))
+
+
+class Entry(NamedTuple):
+    """A line of a user's history.
+
+    ``kind`` is that of the fact (see :class:`~.models.events.EventModel`), ``coins`` what was gained or given, ``actual`` by
+    how much the actual coins changed. ``moment`` is in the time zone it was booked in.
+    """
+
+    kind: str
+    moment: datetime
+    points: Decimal
+    coins: Decimal
+    actual: Decimal
+    badges: list[Rule]
+    level: int | None
+    fund: str
+    project: str
+    batch: str
+
+
+def entries_of(user: User, *, limit: int, offset: int = 0) -> list[Entry]:
+    """A page of a user's history, latest first: events, coins that became actual, answers taken back."""
+    told = {'user': user.id, 'kind': {'$nin': [VOID, OPENING]}}
+    found = EventModel._get_collection().find(told, sort=[('timestamp', -1), ('_id', -1)], skip=offset, limit=limit)
+    facts_found = list(found)
+    rules = rules_of_awards(user.id, (rule_id for fact in facts_found for rule_id in fact.get('achievements') or []))
+    funds = {fact['acceptorFund'] for fact in facts_found if fact.get('acceptorFund')}
+    names = dict(FundModel.objects(id__in=list(funds)).scalar('id', 'name')) if funds else {}
+    return [_entry(fact, rules, names) for fact in facts_found]
+
+
+def _entry(fact: dict[str, Any], rules: dict[str, Rule], funds: dict[str, str]) -> Entry:
+    fund = fact.get('acceptorFund')
+    return Entry(
+        kind=fact.get('kind') or (DONATION if fund else ANSWER),
+        moment=from_text(fact['timestamp']).astimezone(load(fact.get('zone') or the_game().default_zone)),
+        points=exact(fact.get('points') or 0),
+        coins=exact(fact.get('coins') or 0),
+        actual=exact(fact.get('actual') or 0),
+        badges=[rules[rule_id] for rule_id in fact.get('achievements') or [] if rule_id in rules],
+        level=fact.get('level'),
+        fund=funds.get(fund, fund or ''),
+        project=fact.get('taskType') or '',
+        batch=fact.get('batch') or '',
+    )
 
 
 def set_zone(user: User, zone: str, now: datetime) -> None:
@@ -261,6 +316,18 @@ class Payout(NamedTuple):
     @property
     def owed(self) -> Decimal:
         return minus(self.donated, self.paid)
+
+
+def donations_by_fund() -> dict[str, Decimal]:
+    """Coins donated to each fund, largest first."""
+    rows = EventModel._get_collection().aggregate(
+        [
+            {'$match': {'acceptorFund': {'$exists': True}}},
+            {'$group': {'_id': '$acceptorFund', 'coins': {'$sum': '$coins'}}},
+            {'$sort': {'coins': 1, '_id': 1}},
+        ]
+    )
+    return {row['_id']: minus(ZERO, exact(row['coins'])) for row in rows}
 
 
 class NothingOwedError(Exception):

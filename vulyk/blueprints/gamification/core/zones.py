@@ -78,7 +78,8 @@ def load(name: str) -> tzinfo:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones()) | {'UTC'}
+    # Two names of files that are no places: what "localtime" is differs from machine to machine.
+    return frozenset(zoneinfo.available_timezones()) - {'localtime', 'Factory'} | {'UTC'}
 
 
 def _offsets_within(name: str, start: datetime, end: datetime) -> list[tuple[datetime, timedelta]]:

@@ -162,12 +162,6 @@ class EventModel(Document):
         return cls._events_of(user, cls.objects(user=user.id, viewed=False))
 
     @classmethod
-    def get_latest_events(cls, user: User, limit: int, offset: int = 0) -> list[Event]:
-        """A page of them, newest first."""
-        shown = cls.objects(user=user.id, __raw__=_SHOWN).order_by('-timestamp', '-id')
-        return list(cls._build(user, shown.skip(offset).limit(limit).no_dereference()))
-
-    @classmethod
     def get_news(cls, user: User) -> list[Event]:
         """Those that bring a badge or a level and have not been seen, oldest first."""
         return list(cls._events_of(user, cls.objects(user=user.id, news=True)))
@@ -191,10 +185,15 @@ class EventModel(Document):
                 continue
 
     @classmethod
-    def mark_events_as_read(cls, user: User) -> None:
-        """Mark all events of the user as seen."""
-        seen = {'$set': {'viewed': True}, '$unset': {'news': ''}}
-        cls._get_collection().update_many({'user': user.id, 'viewed': False}, seen)
+    def mark_events_as_read(cls, user: User, until: int | None = None) -> None:
+        """Mark events of the user as seen.
+
+        :param until: number of the last fact he has been told of; None: all.
+        """
+        unseen: dict[str, Any] = {'user': user.id, 'viewed': False}
+        if until is not None:
+            unseen['number'] = {'$not': {'$gt': until}}
+        cls._get_collection().update_many(unseen, {'$set': {'viewed': True}, '$unset': {'news': ''}})
 
     # --- sums ---------------------------------------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ class FundModel(Document):
     def __str__(self) -> str:
         return str(self.name)
 
+    def clean(self) -> None:
+        """Refuse a site that is no web address: pages show it as a link."""
+        if self.site and not self.site.startswith(('https://', 'http://')):
+            raise ValidationError('site: must begin with https:// or http://.')
+
     @classmethod
     def find_by_id(cls, fund_id: str) -> Fund | None:
         """The fund with that id, or None."""

@@ -19,7 +19,7 @@ from mongoengine import (
 )
 from pymongo.errors import DuplicateKeyError
 
-from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus
+from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus, plain
 from vulyk.blueprints.gamification.core.state import UserState
 from vulyk.blueprints.gamification.models.fields import MomentField, to_text
 from vulyk.blueprints.gamification.models.rules import RuleModel, rules_of_awards
@@ -121,9 +121,9 @@ class UserStateModel(Document):
         return UserState(
             user=user or User.objects(pk=self._user_id).first(),
             level=self.level or 0,
-            points=self.points,
-            actual_coins=self.actual_coins,
-            potential_coins=self.potential_coins,
+            points=plain(self.points or ZERO),
+            actual_coins=plain(self.actual_coins or ZERO),
+            potential_coins=plain(self.potential_coins or ZERO),
             achievements=list(owned.values()),
             last_changed=self.last_changed,
         )

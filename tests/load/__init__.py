@@ -1,0 +1,1 @@
+"""How fast the platform is, and what it does under load."""

@@ -1,0 +1,49 @@
+/* Tells of badges and levels, once each, and keeps points and level in the header up to date. */
+(() => {
+  'use strict';
+
+  const chip = document.getElementById('vg-chip');
+  if (!chip || !window.Vulyk?.notify) { return; }
+
+  const PAUSE_MS = 10000;  // answers may come every second; news need not
+  const texts = JSON.parse(chip.dataset.texts);
+  const say = (name, values) => texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+
+  let lookedAt = 0;
+  let timer = 0;
+
+  async function post(address, form) {
+    return Vulyk.fetch(address, {method: 'POST', body: new URLSearchParams(form)});
+  }
+
+  async function look() {
+    lookedAt = Date.now();
+    const response = await fetch(chip.dataset.newsUrl, {cache: 'no-store', headers: {Accept: 'application/json'}});
+    if (!response.ok) { return; }
+    const {points, level, events, until} = (await response.json()).result;
+    document.getElementById('vg-level').textContent = level;
+    document.getElementById('vg-points').textContent = say('sum', {points});
+    for (const {achievements, level_given: reached} of events) {
+      for (const {name, bonus} of achievements) { Vulyk.notify(say(bonus ? 'bonus' : 'badge', {name, bonus}), 'info'); }
+      if (reached) { Vulyk.notify(say('level', {level: reached}), 'info'); }
+    }
+    if (events.length) { await post(chip.dataset.viewedUrl, {until}); }
+  }
+
+  /** Now, or when the pause since the last look is over; without a connection some other time. */
+  function lookSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(() => look().catch(() => {}), Math.max(0, lookedAt + PAUSE_MS - Date.now()));
+  }
+
+  /** Where the volunteer lives decides which day it is for him. */
+  function tellZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (zone && zone !== chip.dataset.zone) { post(chip.dataset.zoneUrl, {zone}).catch(() => {}); }
+  }
+
+  document.body.addEventListener('vulyk:next', lookSoon);
+  document.body.addEventListener('vulyk:task-error', lookSoon);
+  lookSoon();
+  tellZone();
+})();
