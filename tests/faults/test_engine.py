@@ -15,8 +15,8 @@ from vulyk_plain.models.tasks import PlainTask
 from tests import factories
 from tests.ext.test_random_walk import lost_fresh_tasks, places_problems
 from tests.factories import answer, make_tasks, make_user
-from tests.faults.engine import Nursery
-from vulyk import jobs
+from tests.faults.engine import Nursery, hear_batch, hear_task, hear_withdrawn, listen
+from vulyk import jobs, signals
 from vulyk.ext import assignment, consistency
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, WithdrawnAnswer
 
@@ -30,9 +30,14 @@ def nursery(settings: dict) -> Iterator[Nursery]:
 
 
 @pytest.fixture(autouse=True)
-def _tables_are_empty(app) -> None:
+def _signals_are_noted(app) -> Iterator[None]:
     for table in (assignment.open_loads, assignment.last_return, assignment.has_loose, assignment.has_fresh):
         table.forget()
+    listen()
+    yield
+    signals.on_task_done.disconnect(hear_task)
+    signals.on_batch_done.disconnect(hear_batch)
+    signals.on_answer_withdrawn.disconnect(hear_withdrawn)
 
 
 def heard(name: str) -> list[Any]:
@@ -71,7 +76,7 @@ class Scene:
         answer(kind, self.tasks[1], self.other)
         self.task = self.tasks[1].id
         assert kind.get_next(self.user)['id'] == self.task
-        self.spare = [task.id for task in make_tasks(kind, 60, batch='spare')]
+        self.spare = [task.id for task in make_tasks(kind, 5, batch='spare')]
         self.browser = browser_of(self.user)
 
     def request(self, method: str, action: str) -> tuple[str, str]:
@@ -89,8 +94,8 @@ def check_done(scene: Scene, stored: bool) -> None:
     if stored:
         assert scene.kind.get_next(scene.user).get('id') != scene.task
         assert Batch.objects.get(pk='b').closed
-        assert heard('batch') == ['b']
-        assert len(heard('task')) >= 1
+        assert set(heard('batch')) == {'b'}
+        assert heard('task')
     scene.kind.on_task_done(scene.user, scene.task, {'a': 1})
     assert (PlainTask.objects.get(pk=scene.task).users_count, Batch.objects.get(pk='b').closed) == (2, True)
     assert scene.user.reload().processed == 2

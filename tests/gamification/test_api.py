@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from bson import ObjectId
 from PIL import Image
 
 from tests.factories import make_user
@@ -190,7 +189,7 @@ def test_state_of_others_is_for_members_and_tells_no_address(client, mine, play)
     assert 'example.org' not in answer.text
 
 
-@pytest.mark.parametrize('user_id', [str(ObjectId()), 'nobody', '0'])
+@pytest.mark.parametrize('user_id', ['0123456789abcdef01234567', 'nobody', '0'])
 def test_state_of_nobody_is_404(mine, user_id):
     answer = mine.get(f'/gamification/users/{user_id}/state')
     assert (answer.status_code, answer.json['result']) == (404, {})

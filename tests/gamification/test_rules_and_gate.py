@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.gamification.play import make_sessions, new_rule
 from vulyk.blueprints.gamification.core.queries import MongoRuleExecutor, MongoRuleQueryBuilder
 from vulyk.blueprints.gamification.core.rules import CALENDAR, VULYK, Rule
-from vulyk.blueprints.gamification.core.tally import Counters, estimate, needs_of
+from vulyk.blueprints.gamification.core.tally import Counters, Today, estimate, needs_of
 from vulyk.blueprints.gamification.core.zones import Zones
 from vulyk.models.stats import WorkSession
 
@@ -268,7 +268,7 @@ def questions(history: list[tuple[datetime, str]], zones: Zones, asked: list[Rul
         assert Counters.from_dict(counters.to_dict()) == counters
         if moment in moments and next_moment != moment:
             for rule in asked:
-                bound = estimate(rule, counters.tally(rule.scope), moment, zones)
+                bound = estimate(rule, counters.tally(rule.scope), Today.of(moment, zones))
                 yield Question(rule, user_id, moment, zones, history, bound)
 
 

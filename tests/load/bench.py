@@ -106,10 +106,21 @@ class Bench:
         load = os.getloadavg()[0]
         uri = mongod.acquire(self.folder / 'mongo', cache_gb=CACHE_GB)
         with contextlib.ExitStack() as ends:
+            # All at once: starting and seeding wait for the disk most of the time, and nothing is measured meanwhile.
             mains = {size: self._site(ends, uri, size, 'main') for size in self.sizes}
+            others = {size: self._site(ends, uri, size, 'other') for size in self.sizes}
+            floor = ends.enter_context(bench_http.gunicorn('floor', self.folder, uri=uri))
+            ports = {size: ends.enter_context(self._web_server(uri, size)) for size in self.sizes}
+            self._say('importing tasks, writing answers')
             for size in self.sizes:
-                self._measure_other(ends, uri, size, mains[size])
-            self._measure_mains(uri, mains)
+                self._sites[str(size)]['data'] = mains[size].result() + others[size].result()
+            for size in self.sizes:
+                self._say(f'{size:,}: all kinds of volunteers')
+                self._measure_volunteers(size, mains[size], others[size])
+            self._measure_work(mains, floor, ports)
+            for size in self.sizes:
+                self._say(f'{size:,}: returned tasks, and the checker')
+                self._finish(size, mains[size])
         return {
             'when': datetime.now(UTC).isoformat(timespec='seconds'),
             'seconds': round(time.monotonic() - self._started, 1),
@@ -121,55 +132,44 @@ class Bench:
         }
 
     def _site(self, ends: contextlib.ExitStack, uri: str, size: int, kind: str) -> Remote:
+        """The process of a site, which begins to write its data."""
         remote = Remote(uri, str(self.folder), size, kind, self.rounds)
         ends.callback(remote.stop)
+        remote.start('seed')
         return remote
 
-    def _measure_other(self, ends: contextlib.ExitStack, uri: str, size: int, main: Remote) -> None:
-        """Seed the main site, and meanwhile seed a site with the other ways to hand out tasks; measure that one."""
-        mine = self._sites[str(size)]
-        other = self._site(ends, uri, size, 'other')
-        for remote in (main, other):
-            remote.result()
-            remote.start('seed')
-        self._say(f'{size:,}: importing tasks, writing answers')
-        mine['data'] = main.result() + other.result()
-        self._say(f'{size:,}: all kinds of volunteers')
-        mine['cases'] = main.ask('cases', 'fresh')
-        others = [case for stage in ('fresh', 'returned') for case in other.ask('cases', stage)]
-        mine['cases_of_others'] = others
+    def _web_server(self, uri: str, size: int) -> contextlib.AbstractContextManager[int]:
+        arguments = {'uri': uri, 'database': f'bench_main_{size}', 'folder': str(self.folder)}
+        return bench_http.gunicorn('site', self.folder, **arguments)
+
+    def _measure_volunteers(self, size: int, main: Remote, other: Remote) -> None:
+        """What the next task costs everybody; the site with the other ways to hand out tasks is done then."""
+        cases = main.ask('cases', 'fresh') + other.ask('cases', 'fresh') + other.ask('cases', 'returned')
         other.ask('drop')
         other.stop()
+        self._sites[str(size)]['cases'] = cases
 
-    def _measure_mains(self, uri: str, mains: dict[int, Remote]) -> None:
-        with contextlib.ExitStack() as ends:
-            floor = ends.enter_context(bench_http.gunicorn('floor', self.folder, uri=uri))
-            ports = {
-                size: ends.enter_context(
-                    bench_http.gunicorn(
-                        'site', self.folder, uri=uri, database=f'bench_main_{size}', folder=str(self.folder)
-                    )
-                )
-                for size in mains
-            }
-            for size, main in mains.items():
-                self._sites[str(size)] |= {'routes': main.ask('routes'), 'runs': [], 'http': []}
-                self._work(size, main, floor, ports[size], 2 * bench_site.EIGHT)  # warms up
-            for number in range(1, RUNS + 1):
-                self._say(f'run {number} of {RUNS}')
-                for size, main in mains.items():
-                    mine = self._sites[str(size)]
-                    mine['runs'].append(main.ask('run'))
-                    mine['http'].append(self._work(size, main, floor, ports[size], self.round_trips))
+    def _measure_work(self, mains: dict[int, Remote], floor: int, ports: dict[int, int]) -> None:
+        """What requests cost and how long they take, for one client and for eight."""
         for size, main in mains.items():
-            self._say(f'{size:,}: returned tasks, and the checker')
-            mine = self._sites[str(size)]
-            mine['cases'] += main.ask('cases', 'returned') + mine.pop('cases_of_others')
-            variants = [data['variant'] for data in mine['data']]
-            mine['cases'].sort(key=lambda case: variants.index(case['variant']))
-            mine['problems'] = main.ask('check')
-            if mine['problems']:
-                raise BenchError(f'{size:,}: the checker finds {mine["problems"][:5]}')
+            self._sites[str(size)] |= {'routes': main.ask('routes'), 'runs': [], 'http': []}
+            self._work(size, main, floor, ports[size], 2 * bench_site.EIGHT)  # warms up
+        for number in range(1, RUNS + 1):
+            self._say(f'run {number} of {RUNS}')
+            for size, main in mains.items():
+                mine = self._sites[str(size)]
+                mine['runs'].append(main.ask('run'))
+                mine['http'].append(self._work(size, main, floor, ports[size], self.round_trips))
+
+    def _finish(self, size: int, main: Remote) -> None:
+        """What would disturb the work: tasks that come back. And: is everything right after all that?"""
+        mine = self._sites[str(size)]
+        mine['cases'] += main.ask('cases', 'returned')
+        variants = [data['variant'] for data in mine['data']]
+        mine['cases'].sort(key=lambda case: variants.index(case['variant']))
+        mine['problems'] = main.ask('check')
+        if mine['problems']:
+            raise BenchError(f'{size:,}: the checker finds {mine["problems"][:5]}')
 
     def _work(self, size: int, main: Remote, floor: int, site: int, number: int) -> dict[str, Any]:
         """Eight people ask and answer; on the floor first."""

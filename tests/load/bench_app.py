@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +51,12 @@ def make_site(uri: str, database: str, folder: str, variants: tuple[Variant, ...
     )
     plain = app.task_types.pop('plain_task')
     for variant in variants:
-        attributes = {'type_name': variant.type_name, 'assignment': variant.strategy, 'redundancy': REDUNDANCY}
+        attributes = {
+            'type_name': variant.type_name,
+            'assignment': variant.strategy,
+            'redundancy': REDUNDANCY,
+            'lease': timedelta(hours=12),  # longer than the measurement
+        }
         task_type = type('Measured', (type(plain),), attributes)(settings={})
         task_type.package = plain.package
         app.task_types[variant.type_name] = task_type

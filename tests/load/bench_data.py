@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
+from pymongo.write_concern import WriteConcern
 
 from tests.load.bench_app import Variant
 from vulyk.cli.batches import add_batch, default_batch_id
@@ -63,10 +64,10 @@ class World:
         self.held = min(size // 10, 500)
         self.returned = min(size // 10, 10_000)
         self.answers_by_platform = self.answers_in_bulk = 0
-        self._tasks = AbstractTask._get_collection()
+        self._tasks = _collection(AbstractTask)
         self._record = itertools.count()
         self._totals: Counter[ObjectId] = Counter()
-        crowd = make_people(max(20, min(size // 100, 10_000)) if answered else task_type.redundancy)
+        crowd = make_people(max(20, min(size // 100, 1000)) if answered else task_type.redundancy)
         self._others = crowd[: task_type.redundancy]
         self.veteran, self.skipper, self.picky, self.finished, self.returner = make_people(5)
         self.newcomers: Iterator[ObjectId] = iter(make_people(NEWCOMERS))
@@ -144,7 +145,7 @@ class World:
         self._import(shares)
         places = self._places({'batch': {'$in': [batch for batch, _ in shares]}})
         chance = random.Random(1)
-        per_group = -(-count // max(len(crowd), min(count, 1000)))
+        per_group = -(-count // max(len(crowd), min(count, 150)))
         for number, group in enumerate(chunked(places, per_group)):
             diligent = [crowd[int(len(crowd) * chance.random() ** 3)] for _ in range(20)]
             people = dict.fromkeys([crowd[number % len(crowd)], *diligent, *crowd])
@@ -165,14 +166,14 @@ class World:
     def _read_way(self, count: int, **more: Any) -> list[Place]:
         """The first fresh tasks in the order in which everybody is given them."""
         way: list[Place] = []
-        for load in open_loads.get(self.name, fresh=True):
+        for chunk in chunked((load.id for load in open_loads.get(self.name, fresh=True)), 50):
             if len(way) < count:
-                fresh = {'load': load.id, 'lane': leases.FRESH, **more}
-                way += self._places(fresh, sort=[('ord', 1)], limit=count - len(way))
-        return way
+                found = self._places({'load': {'$in': chunk}, 'lane': leases.FRESH, **more})
+                way += sorted(found, key=lambda place: (chunk.index(place.load), place.order))
+        return way[:count]
 
-    def _places(self, where: dict[str, Any], **options: Any) -> list[Place]:
-        found = self._tasks.find(where, {'load': 1, 'ord': 1}, **options)
+    def _places(self, where: dict[str, Any]) -> list[Place]:
+        found = self._tasks.find(where, {'load': 1, 'ord': 1})
         return [Place(task['_id'], task['load'], task['ord']) for task in found]
 
     def _update(self, places: Iterable[Place], stages: list[dict[str, Any]]) -> None:
@@ -222,8 +223,8 @@ class World:
                 by = {'_id': ObjectId(), 'task': place.id}
                 answers.append({**self._models['answer'], **by, 'createdBy': user, 'createdAt': now})
                 sessions.append({**self._models['session'], **by, 'user': user, 'answer': by['_id']})
-            AbstractAnswer._get_collection().insert_many(answers)
-            WorkSession._get_collection().insert_many(sessions)
+            _collection(AbstractAnswer).insert_many(answers)
+            _collection(WorkSession).insert_many(sessions)
             updates = [leases.answer(user, self.task_type.redundancy, now, closing=False) for user in people]
             self._update(chunk, [stage for update in updates for stage in update])
         for user in people:
@@ -239,8 +240,8 @@ class World:
                 changes = {'_id': key, 'user': user, 'total': total, 'positions': positions}
                 progress.append(ReplaceOne({'_id': key}, {**self._models['progress'], **changes}, upsert=True))
                 users.append(UpdateOne({'_id': user}, {'$set': {'processed': total}}))
-            Progress._get_collection().bulk_write(progress)
-            User._get_collection().bulk_write(users)
+            _collection(Progress).bulk_write(progress)
+            _collection(User).bulk_write(users)
 
 
 def make_people(count: int) -> list[ObjectId]:
@@ -254,6 +255,11 @@ def make_people(count: int) -> list[ObjectId]:
         User._get_collection().insert_many([person.to_mongo() for person in people])
         made += ids
     return made
+
+
+def _collection(model: Any) -> Any:
+    """Its collection, for writes that need not be safe when the next one begins."""
+    return model._get_collection().with_options(write_concern=WriteConcern(w=1))
 
 
 def _grouped(shares: Sequence[tuple[str, int]], most: int) -> Iterator[list[tuple[str, int]]]:

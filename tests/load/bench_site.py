@@ -223,11 +223,13 @@ class Site:
     ) -> dict[str, Any]:
         """What requests for the next task cost; ``then`` is what people do with the task.
 
-        :param timed: how many; of tasks in file order none, because there the same is done.
+        :param profiled: how many; of tasks in file order one, because there the same is done.
         :returns: ``costs`` of requests with the small tables of the process at hand, ``expired`` of one that has to read
             all of them, ``ms`` of requests that were not profiled.
         """
         costs, expired, ms = [], {}, []
+        if world.variant.strategy != 'random':
+            profiled, timed = 1, 0
         self._forget_tables()
         self._volunteer(world, next(world.newcomers)).next()  # fills the tables
         self.profiler.start()
@@ -246,7 +248,7 @@ class Site:
             if then:
                 then(volunteer, task)
         self.profiler.stop()
-        for _ in range(timed if world.variant.strategy == 'random' else 0):
+        for _ in range(timed):
             volunteer = next(volunteers)
             took, task = _timed(lambda volunteer=volunteer: volunteer.next(status))
             ms.append(took)
@@ -395,7 +397,6 @@ def serve(connection: Connection, *arguments: Any) -> None:
                 site.drop,
             )
         }
-        connection.send((True, None))
         while order := connection.recv():
             name, *given = order
             connection.send((True, orders[name](*given)))

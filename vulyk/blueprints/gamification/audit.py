@@ -9,6 +9,7 @@ from vulyk.blueprints.gamification import facts, history
 from vulyk.blueprints.gamification.core.amounts import exact, minus, total
 from vulyk.blueprints.gamification.core.queries import MongoRuleExecutor
 from vulyk.blueprints.gamification.core.rules import Rule, RuleValidationException
+from vulyk.blueprints.gamification.core.tally import Today, is_due
 from vulyk.blueprints.gamification.game import gamified_types, the_game
 from vulyk.blueprints.gamification.models.events import ANSWER, EventModel
 from vulyk.blueprints.gamification.models.rules import AwardModel, RuleModel, enabled_rules
@@ -188,7 +189,7 @@ def _missing_badges(user_id: ObjectId, state: dict[str, Any], rules: list[Rule])
         mine = [session for session in sessions if rule.scope in ('', session.task_type)]
         if rule.id in owned or not mine:
             continue
-        if next(history.eligible([rule], (), mine[-1].task_type, mine[-1].ended, zones), None) is None:
+        if not is_due(rule, Today.of(mine[-1].ended, zones)):
             continue
         if MongoRuleExecutor.achieved(user_id, rule, WorkSession.objects, mine[-1].ended, zones):
             yield f'badge “{rule.name}” is reached, but not given; "gamification backfill" gives it'

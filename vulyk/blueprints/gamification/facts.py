@@ -17,7 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from vulyk.blueprints.gamification import history
 from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus, total
 from vulyk.blueprints.gamification.core.rules import Rule
-from vulyk.blueprints.gamification.core.tally import LATE_DAYS, Counters, TooLateError, needs_of
+from vulyk.blueprints.gamification.core.tally import LATE_DAYS, Counters, Today, TooLateError, needs_of
 from vulyk.blueprints.gamification.game import gamified_type, the_game, worth
 from vulyk.blueprints.gamification.history import Reached, Session
 from vulyk.blueprints.gamification.models.events import (
@@ -30,7 +30,14 @@ from vulyk.blueprints.gamification.models.events import (
     EventModel,
 )
 from vulyk.blueprints.gamification.models.fields import to_text
-from vulyk.blueprints.gamification.models.rules import LAST_ID, AwardModel, RuleModel, enabled_rules, enabled_rules_if
+from vulyk.blueprints.gamification.models.rules import (
+    LAST_ID,
+    AwardModel,
+    RuleModel,
+    RuleTable,
+    enabled_rules,
+    rule_table,
+)
 from vulyk.blueprints.gamification.models.state import AMOUNTS, UserStateModel
 from vulyk.blueprints.gamification.models.task_types import COINS_PER_TASK_KEY, POINTS_PER_TASK_KEY
 from vulyk.models.stats import WorkSession
@@ -76,7 +83,7 @@ class _View(NamedTuple):
     state: State
     answers: int | None
     batch: dict[str, Any]
-    rules: Sequence[Rule]
+    table: RuleTable
     ended: datetime
     seconds: int
     has_session: bool
@@ -134,7 +141,7 @@ def _look(answered: Answered) -> _View:
         state=found,
         answers=int(account.get('processed') or 0) if account else None,
         batch=batch,
-        rules=enabled_rules_if(rule.get('_id')),
+        table=rule_table(rule.get('_id')),
         ended=as_stored(session.get('end_time') or answered.created_at),
         seconds=int(session.get('activity') or 0),
         has_session=bool(session),
@@ -194,7 +201,7 @@ def _counters_with(answered: Answered, view: _View) -> Counters:
     The account of the user knows how many answers he has. If the counters do not fit, some were stored while the game was
     switched off, or are being counted by somebody else just now; in the first case the sessions are counted anew.
     """
-    zones, needs = history.zones_of(view.state), needs_of(view.rules)
+    zones, needs = history.zones_of(view.state), view.table.needs
     counters = history.counters_of(view.state)
     if counters is not None and counters.covers(needs):
         if not view.has_session:
@@ -210,7 +217,7 @@ def _counters_with(answered: Answered, view: _View) -> Counters:
                 pass
             else:
                 return counters
-    return recount(answered.user, view.state, view.rules, told=answered.id, answers=view.answers)
+    return recount(answered.user, view.state, view.table.rules, told=answered.id, answers=view.answers)
 
 
 def recount(
@@ -243,16 +250,15 @@ def _reached(answered: Answered, view: _View, counters: Counters) -> list[Reache
     sessions = [Session(view.ended, answered.task_type, answered.id)]
     if view.has_session and counters.last is not None and view.ended < counters.last:
         if counters.last - view.ended > timedelta(days=LATE_DAYS):
-            missing = [rule for rule in view.rules if rule.id not in owned]
+            missing = [rule for rule in view.table.rules if rule.id not in owned]
             return list(history.replay(answered.user, missing, zones, since=view.ended))
         later = history.sessions_of(answered.user, since=view.ended, until=counters.last)
         sessions += [session for session in later if session.answer != answered.id and gamified_type(session.task_type)]
-    found = []
+    found: list[Reached] = []
     for session in sessions:
-        for rule in history.eligible(view.rules, owned, session.task_type, session.ended, zones):
-            if history.reached_at(answered.user, rule, counters, session, zones):
-                found.append(Reached(rule, session))
-                owned.add(rule.id)
+        rules = history.eligible(view.table.rules, owned, session.task_type, Today.of(session.ended, zones))
+        found += history.reached_at(answered.user, rules, counters, session, zones)
+        owned.update(one.rule.id for one in found)
     return found
 
 

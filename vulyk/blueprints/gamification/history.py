@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from vulyk.blueprints.gamification.core.queries import MongoRuleExecutor
 from vulyk.blueprints.gamification.core.rules import Rule
-from vulyk.blueprints.gamification.core.tally import Counters, estimate, is_due, needs_of
+from vulyk.blueprints.gamification.core.tally import Counters, Today, estimate, is_due, needs_of
 from vulyk.blueprints.gamification.core.zones import Zones
 from vulyk.blueprints.gamification.game import gamified_types, the_game
 from vulyk.blueprints.gamification.models.events import EventModel
@@ -94,20 +94,26 @@ def uncounted_answers(user_id: ObjectId) -> set[ObjectId]:
     return ids - {sources[fact['source']] for fact in booked}
 
 
-def eligible(
-    rules: Iterable[Rule], owned: Collection[str], task_type: str, moment: datetime, zones: Zones
-) -> Iterator[Rule]:
+def eligible(rules: Iterable[Rule], owned: Collection[str], task_type: str, today: Today) -> Iterator[Rule]:
     """The rules to look at after an answer: not owned, not of another project, not of weekends on a working day."""
     for rule in rules:
-        if rule.id not in owned and rule.scope in ('', task_type) and is_due(rule, moment, zones):
+        if rule.id not in owned and rule.scope in ('', task_type) and is_due(rule, today):
             yield rule
 
 
-def reached_at(user_id: ObjectId, rule: Rule, counters: Counters, session: Session, zones: Zones) -> bool:
-    """Whether the rule had been reached with this session. The database is asked only if the counters say that it may."""
-    if estimate(rule, counters.tally(rule.scope), session.ended, zones) < rule.limit:
-        return False
-    return MongoRuleExecutor.achieved(user_id, rule, WorkSession.objects, session.ended, zones)
+def reached_at(
+    user_id: ObjectId, rules: Iterable[Rule], counters: Counters, session: Session, zones: Zones
+) -> Iterator[Reached]:
+    """Those of the rules that had been reached with this session.
+
+    The database is only asked about rules that may have been, as the counters tell.
+    """
+    today = Today.of(session.ended, zones)
+    for rule in rules:
+        if estimate(rule, counters.tally(rule.scope), today) < rule.limit:
+            continue
+        if MongoRuleExecutor.achieved(user_id, rule, WorkSession.objects, session.ended, zones):
+            yield Reached(rule, session)
 
 
 def replay(
@@ -132,11 +138,12 @@ def replay(
         counters.add(session.task_type, session.ended, zones, needs)
         if session.task_type not in playing or (since is not None and session.ended < since):
             continue
-        for rule in list(left.values()):
-            if rule.scope not in ('', session.task_type):
-                continue
-            if not ignore_working_days and not is_due(rule, session.ended, zones):
-                continue
-            if reached_at(user_id, rule, counters, session, zones):
-                del left[rule.id]
-                yield Reached(rule, session)
+        today = Today.of(session.ended, zones)
+        asked = [
+            rule
+            for rule in left.values()
+            if rule.scope in ('', session.task_type) and (ignore_working_days or is_due(rule, today))
+        ]
+        for reached in reached_at(user_id, asked, counters, session, zones):
+            del left[reached.rule.id]
+            yield reached

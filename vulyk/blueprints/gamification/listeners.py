@@ -14,6 +14,7 @@ from flask import current_app, has_app_context
 from vulyk import signals
 from vulyk.blueprints.gamification import facts, history
 from vulyk.blueprints.gamification.core.rules import Rule
+from vulyk.blueprints.gamification.core.tally import Today
 from vulyk.blueprints.gamification.core.zones import Zones
 from vulyk.blueprints.gamification.facts import Answered
 from vulyk.blueprints.gamification.game import gamified_type, the_game
@@ -72,7 +73,8 @@ def get_actual_rules(state: 'UserState', task_type_name: str, now: datetime) -> 
     :param now: on working days, those of weekends are left out.
     """
     owned = {rule.id for rule in state.achievements}
-    return history.eligible(enabled_rules(), owned, task_type_name, aware(now), Zones(the_game().default_zone))
+    today = Today.of(aware(now), Zones(the_game().default_zone))
+    return history.eligible(enabled_rules(), owned, task_type_name, today)
 
 
 def track_events(sender: object, answer: 'AbstractAnswer') -> None:

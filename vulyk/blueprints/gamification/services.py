@@ -16,7 +16,7 @@ from vulyk.blueprints.gamification import facts, history
 from vulyk.blueprints.gamification.core.amounts import MAX_AMOUNT, MAX_DECIMALS, ZERO, exact, minus, plain
 from vulyk.blueprints.gamification.core.rules import Rule
 from vulyk.blueprints.gamification.core.state import UserState
-from vulyk.blueprints.gamification.core.tally import estimate, needs_of
+from vulyk.blueprints.gamification.core.tally import Today, estimate, needs_of
 from vulyk.blueprints.gamification.core.zones import is_zone, load
 from vulyk.blueprints.gamification.game import the_game
 from vulyk.blueprints.gamification.models.donations import DonationRequest
@@ -222,9 +222,9 @@ def wall_of(user: User, now: datetime) -> list[Badge]:
     counters = history.counters_of(state)
     if counters is None or not counters.covers(needs_of(rules)):
         counters = facts.recount(user.id, state, rules)
-    zones = history.zones_of(state)
+    today = Today.of(now, history.zones_of(state))
     missing = [
-        Badge(rule, None, min(estimate(rule, counters.tally(rule.scope), now, zones), rule.limit))
+        Badge(rule, None, min(estimate(rule, counters.tally(rule.scope), today), rule.limit))
         for rule in rules
         if rule.id not in owned
     ]

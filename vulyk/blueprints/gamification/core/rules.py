@@ -58,9 +58,15 @@ class Rule:
         self._is_adjacent = is_adjacent
         self.semantics = semantics
         self.version = version
-        self._validate()
+        self._validate_numbers()
+        self._limit = tasks_number or days_number
+        # Asked for at every answer of everybody.
+        self._window = (
+            (days_number * 7 if is_weekend else days_number) if is_adjacent else days_number * bool(tasks_number)
+        )
+        self._validate_condition()
 
-    def _validate(self) -> None:
+    def _validate_numbers(self) -> None:
         numbers = {'bonus': self.bonus, 'tasks_number': self.tasks_number, 'days_number': self.days_number}
         for field, value in numbers.items():
             if not isinstance(value, int) or isinstance(value, bool):
@@ -72,6 +78,8 @@ class Rule:
                 raise RuleValidationException(f'{field}: must be true or false, not {flag!r}.')
         if self.semantics not in SEMANTICS:
             raise RuleValidationException(f'semantics: must be one of {", ".join(SEMANTICS)}, not {self.semantics!r}.')
+
+    def _validate_condition(self) -> None:
         if self.tasks_number == 0 and self.days_number == 0:
             raise RuleValidationException('tasks_number, days_number: at least one of them must be more than 0.')
         if self.is_adjacent and self.days_number == 0:
@@ -104,14 +112,12 @@ class Rule:
     @property
     def limit(self) -> int:
         """What the number that the query counts is compared with: tasks if there is a number of them, else days."""
-        return self.tasks_number or self.days_number
+        return self._limit
 
     @property
     def window(self) -> int:
         """How many days back the condition looks; 0: at everything there ever was."""
-        if self.is_adjacent:
-            return self.days_number * 7 if self.is_weekend else self.days_number
-        return self.days_number if self.tasks_number else 0
+        return self._window
 
     @property
     def scope(self) -> str:

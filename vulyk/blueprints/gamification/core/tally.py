@@ -4,10 +4,14 @@ The time of an answer must not grow with the history of its author, nor with the
 when :func:`estimate`, an upper bound, has reached its limit; the query then decides.
 """
 
+import struct
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from vulyk.blueprints.gamification.core.rules import VULYK, Rule
 from vulyk.blueprints.gamification.core.zones import Zones
@@ -37,9 +41,11 @@ class Days:
     days: int = 0
     weekends: int = 0
     recent: dict[int, int] = field(default_factory=dict)
+    _sums: '_Sums | None' = field(default=None, init=False, repr=False, compare=False)
 
     def add(self, day: int, window: int, weekend_of: Callable[[int], Any]) -> None:
         """Count one answer of a day."""
+        self._sums = None
         newest = max(self.recent, default=day)
         if day <= newest - window + SPARE_DAYS - LATE_DAYS:
             raise TooLateError
@@ -54,6 +60,45 @@ class Days:
 
     def _near(self, day: int) -> list[int]:
         return [other for other in range(day - 7, day + 8) if other in self.recent and is_weekend(other)]
+
+    @property
+    def sums(self) -> '_Sums':
+        """Numbers of answers and days from some day on."""
+        if self._sums is None:
+            self._sums = _Sums(self.recent)
+        return self._sums
+
+
+class _Sums:
+    """Sums over the latest days, added up once for the hundred rules that look at them."""
+
+    def __init__(self, recent: Mapping[int, int]) -> None:
+        self._days = sorted(recent)
+        self._weekend = [day for day in self._days if is_weekend(day)]
+        self._answers = _suffix_sums(recent[day] for day in self._days)
+        self._weekend_answers = _suffix_sums(recent[day] for day in self._weekend)
+        weeks = [week_of_utc(day) for day in self._weekend]
+        is_new = (weeks[place] not in weeks[place + 1 : place + 2] for place in range(len(weeks)))
+        self._weeks = _suffix_sums(map(int, is_new))
+
+    def answers(self, first: int, *, on_weekends: bool) -> int:
+        """Answers from that day on."""
+        if on_weekends:
+            return self._weekend_answers[bisect_left(self._weekend, first)]
+        return self._answers[bisect_left(self._days, first)]
+
+    def days(self, first: int) -> int:
+        """Days with answers from that day on."""
+        return len(self._days) - bisect_left(self._days, first)
+
+    def weeks(self, first: int) -> int:
+        """Weekends with answers from that day on, as :func:`week_of_utc` tells them apart."""
+        return self._weeks[bisect_left(self._weekend, first)]
+
+
+def _suffix_sums(numbers: Iterable[int]) -> list[int]:
+    """``[a, b, c]`` → ``[a + b + c, b + c, c, 0]``."""
+    return list(accumulate(reversed([*numbers, 0])))[::-1]
 
 
 @dataclass
@@ -162,38 +207,44 @@ def window_for(needs: Mapping[str, int], scope: str) -> int:
     return needs.get(scope, 0) + SPARE_DAYS
 
 
-def estimate(rule: Rule, tally: Tally, moment: datetime, zones: Zones) -> int:
-    """At least what the query for this rule would count at that moment; compare it with ``rule.limit``.
+class Today(NamedTuple):
+    """The day of a moment, as an ordinal: that of UTC, and that of the volunteer."""
 
-    :param tally: the counters of the rule's scope; they may hold answers after the moment, of ``LATE_DAYS`` at most.
+    utc: int
+    local: int
+
+    @classmethod
+    def of(cls, moment: datetime, zones: Zones) -> 'Today':
+        """The day it is."""
+        return cls(moment.astimezone(UTC).toordinal(), zones.day(moment).toordinal())
+
+
+def estimate(rule: Rule, tally: Tally, today: Today) -> int:
+    """At least what the query for this rule would count on that day; compare it with ``rule.limit``.
+
+    :param tally: the counters of the rule's scope; they may hold later answers, of ``LATE_DAYS`` at most.
     """
     if rule.semantics == VULYK:
-        return _estimate_vulyk(rule, tally, moment.astimezone(UTC).toordinal())
-    return _estimate_calendar(rule, tally, zones.day(moment).toordinal())
+        return _estimate_vulyk(rule, tally, today.utc)
+    return _estimate_calendar(rule, tally, today.local)
 
 
-def is_due(rule: Rule, moment: datetime, zones: Zones) -> bool:
+def is_due(rule: Rule, today: Today) -> bool:
     """Whether the rule is looked at on that day at all: weekend rules are not on working days."""
-    if not rule.is_weekend:
-        return True
-    day = moment.astimezone(UTC).date() if rule.semantics == VULYK else zones.day(moment)
-    return day.weekday() >= SATURDAY
+    return not rule.is_weekend or is_weekend(today.utc if rule.semantics == VULYK else today.local)
 
 
 def _estimate_vulyk(rule: Rule, tally: Tally, today: int) -> int:
-    counted, recent = tally.utc, tally.utc.recent
+    counted = tally.utc
     if rule.tasks_number:
         if not rule.days_number:
             return counted.weekend if rule.is_weekend else tally.total
         # A session exactly at the first midnight does not count, and the counters cannot tell: an upper bound.
-        window = range(today - rule.days_number, today + 1)
-        return sum(recent.get(day, 0) for day in window if not rule.is_weekend or is_weekend(day))
+        return counted.sums.answers(today - rule.days_number, on_weekends=rule.is_weekend)
     if not rule.is_adjacent:
         return counted.weekends if rule.is_weekend else counted.days
-    window = range(today - rule.window, today + 1)
-    if rule.is_weekend:
-        return len({week_of_utc(day) for day in window if day in recent and is_weekend(day)})
-    return sum(day in recent for day in window)
+    first = today - rule.window
+    return counted.sums.weeks(first) if rule.is_weekend else counted.sums.days(first)
 
 
 def _estimate_calendar(rule: Rule, tally: Tally, today: int) -> int:
@@ -201,8 +252,7 @@ def _estimate_calendar(rule: Rule, tally: Tally, today: int) -> int:
     if rule.tasks_number:
         if not rule.days_number:
             return counted.weekend if rule.is_weekend else tally.total
-        window = range(today - rule.days_number + 1, today + 1)
-        return sum(recent.get(day, 0) for day in window if not rule.is_weekend or is_weekend(day))
+        return counted.sums.answers(today - rule.days_number + 1, on_weekends=rule.is_weekend)
     if not rule.is_adjacent:
         return counted.weekends if rule.is_weekend else counted.days
     if rule.is_weekend:
@@ -224,6 +274,7 @@ def is_weekend(day: int) -> bool:
     return (day + 6) % 7 >= SATURDAY
 
 
+@lru_cache(maxsize=4096)
 def week_of_utc(day: int) -> tuple[int, int]:
     """``(year, week)`` as MongoDB's ``$year`` and ``$week`` have them: weeks begin on Sunday, and none spans two years."""
     moment = date.fromordinal(day)
@@ -255,14 +306,16 @@ def _tally_from_dict(stored: Mapping[str, Any]) -> Tally:
 
 
 def _days_to_dict(days: Days) -> dict[str, Any]:
+    # Packed, because a rule may look back a year, and this is read and written with every answer.
+    pairs = [number for day in sorted(days.recent) for number in (day, days.recent[day])]
     return {
         'weekend': days.weekend,
         'days': days.days,
         'weekends': days.weekends,
-        'recent': {str(day): days.recent[day] for day in sorted(days.recent)},
+        'recent': struct.pack(f'<{len(pairs)}i', *pairs),
     }
 
 
 def _days_from_dict(stored: Mapping[str, Any]) -> Days:
-    recent = {int(day): number for day, number in stored['recent'].items()}
+    recent = dict(struct.iter_unpack('<2i', stored['recent']))
     return Days(stored['weekend'], stored['days'], stored['weekends'], recent)

@@ -92,9 +92,12 @@ class EventModel(Document):
                 'partialFilterExpression': {'source': {'$type': 'string'}},
             },
             {'fields': ['user', 'timestamp'], 'cls': False},
-            {'fields': ['user', 'batch'], 'cls': False},
-            {'fields': ['batch'], 'cls': False, 'partialFilterExpression': {'batch': {'$type': 'string'}}},
-            {'fields': ['acceptor_fund', 'timestamp'], 'cls': False},
+            {'fields': ['batch', 'user'], 'cls': False, 'partialFilterExpression': {'batch': {'$type': 'string'}}},
+            {
+                'fields': ['acceptor_fund', 'timestamp'],
+                'cls': False,
+                'partialFilterExpression': {'acceptorFund': {'$exists': True}},
+            },
             {'fields': ['timestamp'], 'cls': False},
             # Short lists, however long a user has worked: what is new to him.
             {'fields': ['user', 'viewed', 'timestamp'], 'cls': False, 'partialFilterExpression': {'viewed': False}},

@@ -26,6 +26,7 @@ from vulyk.blueprints.gamification.core.rules import (
     rule_from_dict,
     stable_id,
 )
+from vulyk.blueprints.gamification.core.tally import needs_of
 from vulyk.models.recent import Recent
 
 
@@ -224,14 +225,15 @@ def rules_of_awards(user_id: ObjectId, rule_ids: Iterable[str]) -> dict[str, Rul
     return {rule_id: found[rule_id] for rule_id in wanted if rule_id in found}
 
 
-class _Table(NamedTuple):
-    """The rules in force, and the largest id of all that are stored."""
+class RuleTable(NamedTuple):
+    """The rules in force, how many days back they look (see ``needs_of``), and the largest id of all that are stored."""
 
     rules: list[Rule]
+    needs: dict[str, int]
     last_id: str | None
 
 
-def _read_table(_key: str) -> _Table:
+def _read_table(_key: str) -> RuleTable:
     rules, last_id = [], None
     for model in RuleModel.objects.order_by('id'):
         last_id = model.id
@@ -240,7 +242,7 @@ def _read_table(_key: str) -> _Table:
                 rules.append(model.to_rule())
         except RuleValidationException:  # an older version stored it unchecked; "audit" names it
             continue
-    return _Table(rules, last_id)
+    return RuleTable(rules, needs_of(rules), last_id)
 
 
 _table = Recent(_read_table, seconds=2)
@@ -252,15 +254,13 @@ LAST_ID: list[dict[str, Any]] = [{'$sort': {'_id': -1}}, {'$limit': 1}, {'$proje
 def enabled_rules() -> list[Rule]:
     """The rules in force: read anew when one is saved here, and after two seconds when another process has saved one."""
     last = RuleModel._get_collection().find_one({}, {'_id': 1}, sort=[('_id', -1)])
-    return enabled_rules_if(last['_id'] if last else None)
+    return rule_table(last['_id'] if last else None).rules
 
 
-def enabled_rules_if(last_id: str | None) -> list[Rule]:
+def rule_table(last_id: str | None) -> RuleTable:
     """The same for those who have just seen the largest id, which costs next to nothing and tells of most changes."""
     table = _table.get('')
-    if table.last_id != last_id:
-        table = _table.get('', fresh=True)
-    return table.rules
+    return table if table.last_id == last_id else _table.get('', fresh=True)
 
 
 def forget_rules() -> None:
