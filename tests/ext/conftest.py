@@ -6,6 +6,8 @@ import pytest
 from flask import Flask
 from vulyk_plain.models.task_types import PlainTaskType
 
+from vulyk.ext import assignment
+
 
 class Clock:
     """A clock that stands still until it is told otherwise."""
@@ -35,3 +37,10 @@ def variant(app: Flask, clock: Clock):
         return type('Variant', (PlainTaskType,), {'clock': lambda self: clock(), **attributes})(settings={})
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered() -> None:
+    """Tables that a process reads once a second would tell a test of the database of the one before."""
+    for table in (assignment.open_loads, assignment.last_return, assignment.has_loose):
+        table.forget()

@@ -148,6 +148,18 @@ def test_withdrawing_an_extra_answer_leaves_a_task_closed_early(variant):
     assert no_problems()
 
 
+def test_extra_answers_to_a_task_closed_early_stay_extra_when_one_of_them_is_withdrawn(variant):
+    kind = variant(redundancy=5, _is_ready_for_autoclose=lambda self, task, answer: answer.result == {'sure': True})
+    (task,) = make_tasks(kind, 1, batch='b')
+    late = make_user()
+    answer(kind, task, make_user(), {'sure': True})
+    for user in (late, make_user()):
+        answer(kind, task, user)
+    kind.withdraw_answer(late, task.id)
+    assert (counts(task), extras()) == ((1, True), [False, True])
+    assert no_problems()
+
+
 def test_withdrawing_the_answer_that_closed_a_task_early_reopens_it(variant):
     kind = variant(redundancy=5, _is_ready_for_autoclose=lambda self, task, answer: answer.result == {'sure': True})
     (task,) = make_tasks(kind, 1, batch='b')
@@ -499,7 +511,7 @@ def test_extended_batch_completes_again_and_is_announced_again(variant, heard):
 @pytest.mark.parametrize('redundancy', [1, 2])
 def test_batches_whose_last_two_tasks_are_answered_at_once_close_and_are_announced_once(variant, heard, redundancy):
     kind = variant(redundancy=redundancy)
-    for number in range(15):
+    for number in range(6):
         one, other = make_tasks(kind, 2, batch=f'b{number}')
         for task in (one, other):
             for _ in range(redundancy - 1):

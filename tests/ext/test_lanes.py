@@ -1,9 +1,12 @@
 """Where tasks wait to be handed out: loads of batches, tasks that have come back, tasks that came one by one."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from mongoengine.connection import get_connection
+from pymongo.errors import ConnectionFailure, WriteConcernError
 from vulyk_plain.models.tasks import PlainTask
 
 from tests.ext.test_leases import hold, stored
@@ -382,3 +385,83 @@ def test_repair_leaves_the_loads_there_are(variant, clock):
     before = list(Load._get_collection().find())
     list(consistency.repair({'plain_task': 2}, clock()))
     assert list(Load._get_collection().find()) == before
+
+
+# --- locked tasks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(app):
+    """Locks a task, as a process does that dies in the middle of an answer: ``locked(task)``, until ``locked.end()``."""
+
+    class Lock:
+        session = None
+
+        def __call__(self, task: Any) -> None:
+            self.session = get_connection().start_session()
+            self.session.start_transaction()
+            change = {'$set': {'usersCount': 1}}
+            AbstractTask._get_collection().update_one({'_id': task.id}, change, session=self.session)
+
+        def end(self) -> None:
+            self.session.abort_transaction()
+            self.session.end_session()
+
+    lock = Lock()
+    yield lock
+    if not lock.session.has_ended:
+        lock.end()
+
+
+@pytest.mark.parametrize('returned', [False, True], ids=['fresh', 'returned'])
+def test_task_locked_by_a_process_that_died_holds_nobody_up_and_is_offered_later(
+    variant, locked, monkeypatch, returned
+):
+    monkeypatch.setattr(assignment, 'PATIENCE_MS', 100)
+    kind, user, holder = variant(redundancy=1), make_user(), make_user()
+    tasks = make_tasks(kind, 3)
+    for task in tasks if returned else ():
+        hold(kind, task, holder)
+        kind.skip_task(task.id, holder)
+    locked(tasks[0])
+    started = time.monotonic()
+    seen = [in_hand(kind, user)]
+    kind.on_task_done(user, seen[0], {})
+    seen.append(in_hand(kind, user))
+    kind.on_task_done(user, seen[1], {})
+    assert set(seen) == ids(tasks[1:])
+    assert in_hand(kind, user) is None
+    assert kind.may_come_back(user)
+    assert time.monotonic() - started < 20
+    locked.end()
+    assert in_hand(kind, user) == tasks[0].id
+
+
+def test_locked_task_does_not_hold_up_the_sweeper(variant, clock, locked, monkeypatch):
+    monkeypatch.setattr(assignment, 'PATIENCE_MS', 100)
+    kind = variant(redundancy=1)
+    tasks = make_tasks(kind, 2)
+    for task in tasks:
+        hold(kind, task, make_user())
+    locked(tasks[0])
+    clock.later(minutes=31)
+    started = time.monotonic()
+    assignment.reap(clock())
+    assert time.monotonic() - started < 10
+    locked.end()
+    assignment.reap(clock())
+    assert [stored(task)['leases'] for task in tasks] == [[], []]
+
+
+def test_servers_that_do_not_confirm_a_place_are_a_database_that_is_away(variant):
+    kind, user = variant(), make_user()
+    assigner = Assigner(kind, user.id, now=kind.clock(), lease=kind.lease)
+
+    class Collection:
+        def find_one_and_update(self, *args: Any, **keywords: Any) -> None:
+            raise WriteConcernError('operation exceeded time limit', 50)
+
+    assigner.tasks = Collection()
+    make_tasks(kind, 1)
+    with pytest.raises(ConnectionFailure, match='confirm'):
+        assigner.next()

@@ -243,10 +243,22 @@ def lost_fresh_tasks() -> Iterator[str]:
                     yield f'user {user} has walked past fresh task {task}'
 
 
-@pytest.mark.parametrize('seed', range(8))
-@pytest.mark.parametrize('assignment_name', ['random', 'sequential'])
-def test_everything_is_right_after_every_step(variant, clock, seed, assignment_name, monkeypatch):
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('strategy', ['random', 'sequential', 'breadth_first'])
+def test_everything_is_right_after_every_step(variant, clock, seed, strategy, monkeypatch):
     monkeypatch.setattr(assignment, 'FEW_PLACES', 3)
-    walk = Walk(variant(assignment=assignment_name, lease=timedelta(minutes=30)), clock, seed)
-    for _ in range(100):
+    walk = Walk(variant(assignment=strategy, lease=timedelta(minutes=30)), clock, seed)
+    for _ in range(70):
+        walk.step()
+
+
+@pytest.mark.parametrize(
+    'attributes',
+    [{'redundancy': 1}, {'_is_ready_for_autoclose': lambda self, task, answer: answer.id.binary[-1] % 3 == 0}],
+    ids=['one answer', 'a sure answer'],
+)
+def test_everything_is_right_where_fewer_answers_may_be_enough(variant, clock, monkeypatch, attributes):
+    monkeypatch.setattr(assignment, 'FEW_PLACES', 3)
+    walk = Walk(variant(**attributes), clock, 11)
+    for _ in range(70):
         walk.step()

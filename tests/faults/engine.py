@@ -18,11 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bson import Binary
+from bson import Binary, ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
 from mongoengine.connection import get_db
-from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
 ROOT = Path(__file__).parents[2]
@@ -209,7 +208,7 @@ def drain(
                 if response.json['result'].get('waiting'):
                     time.sleep(0.05)
                     continue
-                open_for_me = {'closed': {'$ne': True}, 'usersProcessed': {'$ne': _object_id(user)}}
+                open_for_me = {'closed': {'$ne': True}, 'usersProcessed': {'$ne': ObjectId(user)}}
                 left = get_db().tasks.find_one(open_for_me)
                 return {
                     'wrong': wrong + ([f'nothing, but {left}'] if left else []),
@@ -239,7 +238,6 @@ def drain(
 
 def load(settings: dict[str, Any], number: int, size: int) -> int:
     """Load tasks into the default batch again and again; every third load fails at its end."""
-    from tests.factories import make_tasks
     from vulyk.models.transaction import in_transaction
 
     kind = Site(settings).app.task_types['plain_task']
@@ -257,7 +255,6 @@ def load(settings: dict[str, Any], number: int, size: int) -> int:
             loaded += size
         except FileNotFoundError:
             time.sleep(0.02)
-    assert make_tasks
     return loaded
 
 
@@ -273,12 +270,6 @@ def work(settings: dict[str, Any], user: str, seconds: float) -> dict[str, int]:
     return statuses
 
 
-def _object_id(text: str) -> Any:
-    from bson import ObjectId
-
-    return ObjectId(text)
-
-
 JOBS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (request, answer_on_the_dot, drain, load, work)
 }
@@ -289,7 +280,10 @@ JOBS: dict[str, Callable[..., Any]] = {
 
 def main() -> None:
     """Fork on demand until standard input ends."""
-    import vulyk_plain.models.task_types  # noqa: F401  # everything is imported once, here
+    # Everything is imported once, here.
+    import vulyk_plain.models.task_types  # noqa: F401
+
+    import vulyk.bootstrap  # noqa: F401
 
     results = Path(tempfile.mkdtemp(prefix='vulyk-engine-'))
     running: set[int] = set()
@@ -325,7 +319,7 @@ def _child(question: dict[str, Any], results: Path) -> None:
         result = JOBS[question['run']](**question['args'])
         (results / str(os.getpid())).write_text(json.dumps(result))
         code = 0
-    except (PyMongoError, Exception):
+    except Exception:
         traceback.print_exc()
         code = 1
     os._exit(code)

@@ -5,14 +5,17 @@ tasks of each load in one direction only, and what becomes free behind his back 
 """
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import pymongo
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError, WriteConcernError
 from werkzeug.utils import import_string
 
 from vulyk.ext import leases
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from vulyk.models.task_types import AbstractTaskType
 
 PAGE = 20
+PATIENCE_MS = 1000  # how long to wait for a task that somebody is writing
 FEW_PLACES = 50  # nothing is fetched ahead when fewer fresh tasks are left
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
 OVERLAP = timedelta(seconds=10)
@@ -215,6 +219,7 @@ class Assigner:
         self.key = Progress.key(task_type.type_name, user_id)
         self.progress: dict[str, Any] = {}
         self._changes: dict[str, Any] = {}
+        self._held_up = False  # then we may have walked past a task, and must not note how far we are
 
     def current(self) -> dict[str, Any] | None:
         """The task in hand; if that is answered or its lease has ended, the first one fetched ahead that is not."""
@@ -283,11 +288,12 @@ class Assigner:
         name = self.task_type.type_name
         loads = [load.id for load in open_loads.get(name)]
         mine = {'taskType': name, 'load': {'$in': loads}, 'usersProcessed': {'$ne': self.user_id}}
-        since = Progress.raw(name, self.user_id).get('returnedUntil') or EPOCH
+        self.progress = Progress.raw(name, self.user_id)
         held = {'expiry': {'$gt': EPOCH}, **mine}
-        returned = {'lane': leases.RETURNED, 'returned': {'$gte': since}, **mine}
+        returned = {'lane': leases.RETURNED, 'returned': {'$gte': self.progress.get('returnedUntil') or EPOCH}, **mine}
+        fresh = [{**where, 'usersProcessed': {'$ne': self.user_id}} for where in self._unseen()]
         # One snapshot: a task that is given back between two looks must not be missed by both.
-        return in_transaction(lambda: any(self.tasks.find_one(where, {'_id': 1}) for where in (held, returned)))
+        return in_transaction(lambda: any(self.tasks.find_one(where, {'_id': 1}) for where in (held, returned, *fresh)))
 
     def claim_next(self) -> dict[str, Any] | None:
         """Take a place in a returned task, else in a fresh one, else in one this user has skipped."""
@@ -313,7 +319,7 @@ class Assigner:
             if chosen is None:
                 return None
             task = self._claim({'_id': chosen['_id'], 'lane': leases.HAS_PLACE})
-            if task is not None:
+            if task is not None or self._held_up:  # the strategy would choose the locked one again
                 return task
         return None
 
@@ -347,6 +353,8 @@ class Assigner:
                         return task
                 elif found.get('load') not in passed:
                     passed = self._changes['passed'] = [*passed, found.get('load')]
+            if self._held_up:
+                return None
             if len(page) < limit:
                 last = aware(page[-1]['returned']) + _ONE_MILLISECOND if page else since
                 self._changes.update(returnedUntil=min(last, self.now - OVERLAP), returnedLast=newest)
@@ -359,21 +367,26 @@ class Assigner:
 
     def _next_fresh(self) -> dict[str, Any] | None:
         """The first fresh task behind my position in each open load; a load without one is done with for ever."""
-        positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
         name = self.task_type.type_name
-        for load in open_loads.get(name):
-            place = str(load.id)
-            if load.loose or positions.get(place, 0) is None or has_fresh.known(place) is False:
-                continue
-            where = {'load': load.id, 'lane': leases.FRESH, 'ord': {'$gt': positions.get(place, -1)}}
+        for where in self._unseen():
+            place = str(where['load'])
             task = self._claim({**where, **self._not_mine()})
-            self._changes.setdefault('positions', {})[place] = task['ord'] if task else None
+            if not self._held_up:
+                self._changes.setdefault('positions', {})[place] = task['ord'] if task else None
             if task is not None:
                 return task
             has_fresh.get(place)
         if not has_loose.get(name):
             return None
         return self._claim({'load': {'$in': _loose_loads(name)}, 'lane': leases.FRESH, **self._not_mine()})
+
+    def _unseen(self) -> Iterator[dict[str, Any]]:
+        """Conditions on the fresh tasks behind my position, load by load, where there may be some."""
+        positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
+        for load in open_loads.get(self.task_type.type_name):
+            place = str(load.id)
+            if not load.loose and positions.get(place, 0) is not None and has_fresh.known(place) is not False:
+                yield {'load': load.id, 'lane': leases.FRESH, 'ord': {'$gt': positions.get(place, -1)}}
 
     def _next_skipped(self) -> dict[str, Any] | None:
         """What this user has skipped, in turn."""
@@ -401,21 +414,37 @@ class Assigner:
 
     def _plenty_left(self) -> bool:
         """Whether enough fresh tasks are left in the load at hand that fetching ahead takes none from others."""
-        positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
-        for load in open_loads.get(self.task_type.type_name):
-            place = str(load.id)
-            if positions.get(place, 0) is not None and not load.loose and has_fresh.known(place) is not False:
-                return has_plenty.get(place)
-        return False
+        return any(has_plenty.get(str(where['load'])) for where in islice(self._unseen(), 1))
 
     def _claim(self, where: dict[str, Any], sort: Iterable[tuple[str, int]] = (('ord', 1),)) -> dict[str, Any] | None:
-        where.setdefault('lane', leases.HAS_PLACE)
-        return self.tasks.find_one_and_update(
-            {**where, 'leases.user': {'$ne': self.user_id}},
-            leases.claim(self.user_id, self.until, self.task_type.redundancy, self.now),
-            sort=list(sort),
-            return_document=ReturnDocument.AFTER,
-        )
+        where = {'lane': leases.HAS_PLACE, **where, 'leases.user': {'$ne': self.user_id}}
+        try:
+            return self._take_place(where, sort, PATIENCE_MS)
+        except ExecutionTimeout:
+            # A process has died in the middle of an answer: its task is locked until the server ends the transaction.
+            self._held_up = True
+        for found in list(self.tasks.find(where, {'_id': 1}, sort=list(sort), limit=PAGE)):
+            with suppress(ExecutionTimeout):
+                task = self._take_place({**where, '_id': found['_id']}, sort, PATIENCE_MS // 10)
+                if task is not None:
+                    return task
+        return None
+
+    def _take_place(
+        self, where: dict[str, Any], sort: Iterable[tuple[str, int]], patience_ms: int
+    ) -> dict[str, Any] | None:
+        try:
+            return self.tasks.find_one_and_update(
+                where,
+                leases.claim(self.user_id, self.until, self.task_type.redundancy, self.now),
+                sort=list(sort),
+                return_document=ReturnDocument.AFTER,
+                maxTimeMS=patience_ms,
+            )
+        except WriteConcernError as error:
+            raise ConnectionFailure(
+                f'Not enough servers of the replica set confirm a write in time: {error}'
+            ) from error
 
     def _release(self, task_id: str) -> None:
         self.tasks.update_one({'_id': task_id, 'leases.user': self.user_id}, leases.release(self.user_id, self.now))
@@ -481,4 +510,10 @@ def reap(now: datetime, task_type: str | None = None) -> int:
     where: dict[str, Any] = {'expiry': {'$gt': EPOCH, '$lte': now}}
     if task_type is not None:
         where['taskType'] = task_type
-    return AbstractTask._get_collection().update_many(where, leases.settle(now)).modified_count
+    try:
+        with pymongo.timeout(PATIENCE_MS / 1000):
+            return AbstractTask._get_collection().update_many(where, leases.settle(now)).modified_count
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        return 0  # a task is locked, see Assigner._claim; the next sweep does the rest

@@ -54,12 +54,15 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
             raise TaskNotFoundError(f'There is no task {task_id}.')
         given = list(answers.find({'task': task_id}, {'createdBy': 1, 'extra': 1}, sort=[('createdAt', 1), ('_id', 1)]))
         places = task.get('need') or need
-        counted, extra = given[:places], given[places:]
+        stays_early = keep_early and bool(task.get('closedEarly'))
+        # What came after a task was closed early was never asked for.
+        counted = [answer for answer in given if not (stays_early and answer.get('extra'))][:places]
+        extra = [answer for answer in given if answer not in counted]
         answers.update_many({'_id': {'$in': [a['_id'] for a in counted if a.get('extra')]}}, {'$unset': {'extra': ''}})
         answers.update_many(
             {'_id': {'$in': [a['_id'] for a in extra if not a.get('extra')]}}, {'$set': {'extra': True}}
         )
-        closed = len(counted) >= places or bool(keep_early and counted and task.get('closedEarly'))
+        closed = len(counted) >= places or (stays_early and bool(counted))
         facts = {
             'need': places,
             'usersCount': len(counted),
