@@ -97,7 +97,7 @@ class Bench:
         self.sizes = sizes
         self.folder = folder
         small = sizes[-1] <= 10_000
-        self.rounds, self.round_trips = (12, 120) if small else (30, 240)
+        self.rounds, self.round_trips = (10, 100) if small else (30, 240)
         self._started = time.monotonic()
         self._sites: dict[str, dict[str, Any]] = {str(size): {} for size in sizes}
 

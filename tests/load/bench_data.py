@@ -16,7 +16,7 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.write_concern import WriteConcern
 
 from tests.load.bench_app import Variant
-from vulyk.cli.batches import add_batch, default_batch_id
+from vulyk.cli.batches import add_batch
 from vulyk.ext import leases
 from vulyk.ext.assignment import open_loads
 from vulyk.models.progress import Progress
@@ -28,7 +28,7 @@ from vulyk.models.user import Group, User
 from vulyk.utils import chunked
 
 MOST = 100_000  # tasks that the diligent have answered or skipped
-LOAD = 50_000  # tasks of one import: the server has to keep a transaction in its cache
+TOGETHER = 20_000  # tasks of small batches that are imported in one transaction, which has to fit into the cache
 BY_HAND = 20  # tasks answered through the platform, by everybody they need
 NEWCOMERS = 200
 LEFT = 40  # tasks with free places in nearly finished batches: enough for all who ask
@@ -130,8 +130,11 @@ class World:
 
     def _import(self, shares: Sequence[tuple[str, int]]) -> None:
         """Import tasks: ``(batch, number of tasks)``. Small batches share a transaction, which saves most of the time."""
-        for group in _grouped(shares, LOAD):
-            in_transaction(lambda group=group: [self._import_one(*share) for share in group])
+        for group in _grouped(shares, TOGETHER):
+            if len(group) == 1:
+                self._import_one(*group[0])
+            else:
+                in_transaction(lambda group=group: [self._import_one(*share) for share in group])
 
     def _import_one(self, batch: str, count: int) -> None:
         text = 'The line of a register somebody has to read'
@@ -140,28 +143,23 @@ class World:
         add_batch(batch, count, self.task_type, 'default')
 
     def _make_closed_tasks(self, count: int, crowd: Sequence[ObjectId]) -> None:
-        """Tasks with all their answers, in batches of their own; the crowd shares the work unevenly."""
-        shares = [(f'{self.name}-done-{start}', min(LOAD, count - start)) for start in range(0, count, LOAD)]
-        self._import(shares)
-        places = self._places({'batch': {'$in': [batch for batch, _ in shares]}})
+        """Tasks with all their answers, in a batch of their own; the crowd shares the work unevenly."""
+        batch = f'{self.name}-done'
+        self._import([(batch, count)])
+        places = self._places({'batch': batch})
         chance = random.Random(1)
         per_group = -(-count // max(len(crowd), min(count, 150)))
         for number, group in enumerate(chunked(places, per_group)):
             diligent = [crowd[int(len(crowd) * chance.random() ** 3)] for _ in range(20)]
             people = dict.fromkeys([crowd[number % len(crowd)], *diligent, *crowd])
             self._answer_in_bulk(group, list(people)[: self.task_type.redundancy])
-        for batch, share in shares:
-            Batch.count_closed(batch, share)
+        Batch.count_closed(batch, count)
         self._write_people(crowd, {})
 
     def _make_open_tasks(self) -> None:
-        batches = self.variant.batches
-        if batches == 1:
-            batch = default_batch_id(self.task_type, 'default')  # the only one that can be extended
-            self._import([(batch, min(LOAD, self.size - start)) for start in range(0, self.size, LOAD)])
-        else:
-            share, more = divmod(self.size, batches)
-            self._import([(f'{self.name}-{number:03}', share + (number < more)) for number in range(batches)])
+        share, more = divmod(self.size, self.variant.batches)
+        numbers = range(self.variant.batches)
+        self._import([(f'{self.name}-{number:03}', share + (number < more)) for number in numbers])
 
     def _read_way(self, count: int, **more: Any) -> list[Place]:
         """The first fresh tasks in the order in which everybody is given them."""

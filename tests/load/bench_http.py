@@ -53,7 +53,7 @@ def gunicorn(application: str, scratch: Path, **arguments: str) -> Iterator[int]
         if process.poll() is not None:
             raise BenchError(f'gunicorn ended with code {process.returncode}: {_last_line(log)}')
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGQUIT)  # at once: nobody waits for an answer any more
         try:
             process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
