@@ -18,11 +18,11 @@ from flask_admin.contrib.mongoengine.ajax import QueryAjaxModelLoader, create_aj
 from flask_admin.contrib.mongoengine.form import CustomModelConverter
 from flask_admin.contrib.mongoengine.helpers import gridfs_content_type
 from flask_admin.contrib.mongoengine.typefmt import DEFAULT_FORMATTERS, grid_formatter, grid_image_formatter
-from flask_babel import gettext
+from flask_babel import LazyString, gettext
 from markupsafe import Markup
 from mongoengine.connection import get_db
 from mongoengine.fields import GridFSProxy, ImageGridFsProxy
-from wtforms import TextAreaField
+from wtforms import EmailField, TextAreaField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextArea
 
@@ -93,7 +93,13 @@ class FormConverter(CustomModelConverter):
         return super().conv_URL(model, field, {**kwargs, 'filters': [*kwargs['filters'], _none_if_empty]})
 
     def conv_Email(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
-        return super().conv_Email(model, field, {**kwargs, 'filters': [*kwargs['filters'], _none_if_empty]})
+        # What an address is, the model says: the validator of WTForms is of another opinion, and needs another library.
+        arguments = {
+            **kwargs,
+            'filters': [*kwargs['filters'], _none_if_empty],
+            'validators': [*kwargs['validators'], _valid_for(field)],
+        }
+        return EmailField(**arguments)
 
     def conv_List(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
         if isinstance(field.field, mongoengine.ReferenceField):
@@ -245,6 +251,14 @@ class AuthModelView(AdminsOnly, ModelView):
                         document._data[name] = None
         return document
 
+    def validate_form(self, form: Any) -> bool:
+        """Whether the form is right. Flask-Admin's templates leave out what is wrong when that is said in a lazy text."""
+        valid = super().validate_form(form)
+        for field in form:
+            if isinstance(field.errors, list | tuple):
+                field.errors = [str(error) if isinstance(error, LazyString) else error for error in field.errors]
+        return valid
+
     def _on_model_change(self, form: Any, model: Any, is_created: bool) -> None:
         # Saving a new document under an id that is taken would replace the old one without a word.
         if is_created and model.pk is not None and self.model.objects(pk=model.pk).first() is not None:
@@ -303,6 +317,18 @@ def _buckets(model: Any) -> set[tuple[str, str]]:
         elif getattr(field, 'field', None) is not None:
             waiting.append(field.field)
     return found
+
+
+def _valid_for(field: Any) -> Any:
+    """A validator: what the field of a model says of the text."""
+
+    def validate(form: Any, form_field: Any) -> None:
+        try:
+            field.validate(form_field.data)
+        except mongoengine.ValidationError as error:
+            raise ValidationError(gettext('This is not a valid address.')) from error
+
+    return validate
 
 
 def _none_if_empty(text: str | None) -> str | None:
