@@ -126,7 +126,8 @@ def payouts_command(fund: str | None, period: str | None, mark_paid: bool, refer
     currency = the_game().currency
     found = list(services.payouts(fund_id=fund, period=period))
     for one in found:
-        click.echo(f'{one.period}  {one.fund}: donated {one.donated} {currency}, paid {one.paid}, owed {one.owed}')
+        donated, paid, owed = (f'{amount:f} {currency}' for amount in (one.donated, one.paid, one.owed))
+        click.echo(f'{one.period}  {one.fund}: donated {donated}, paid {paid}, owed {owed}')
     if not found:
         click.echo('No donations.')
 
@@ -145,7 +146,7 @@ def _mark_paid(fund: str, period: str, reference: str) -> None:
         amount = services.mark_paid(fund, period, reference, datetime.now(UTC))
     except services.NothingOwedError as error:
         raise click.ClickException(f'Nothing is owed to {fund} for {period}.') from error
-    click.echo(f'Recorded: {amount} {the_game().currency} paid to {fund} for {period}.')
+    click.echo(f'Recorded: {amount:f} {the_game().currency} paid to {fund} for {period}.')
 
 
 # --- the past -----------------------------------------------------------------------------------------------------------

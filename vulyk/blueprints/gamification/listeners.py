@@ -20,14 +20,14 @@ from vulyk.blueprints.gamification.facts import Answered
 from vulyk.blueprints.gamification.game import gamified_type, the_game
 from vulyk.blueprints.gamification.models.rules import enabled_rules
 from vulyk.jobs import enqueue, job
-from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.models.tasks import AbstractTask, Batch, WithdrawnAnswer
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from vulyk.blueprints.gamification.core.state import UserState
-    from vulyk.models.tasks import AbstractAnswer, WithdrawnAnswer
+    from vulyk.models.tasks import AbstractAnswer
 
 SECOND_LOOK = timedelta(minutes=2)  # the server ends every transaction after one
 _RECEIVERS = 'vulyk_gamification_receivers'
@@ -113,14 +113,15 @@ def pay_batch(batch_id: str) -> None:
         facts.pay_user(batch_id, user_id)
 
 
-def reverse_answer(sender: 'WithdrawnAnswer') -> None:
+def reverse_answer(sender: WithdrawnAnswer) -> None:
     """Undo what an answer gave that has been taken back."""
-    answer = sender.answer
+    # Read bare: mongoengine may have made a document of it, of a class that depends on how it was asked for.
+    answer = WithdrawnAnswer._get_collection().find_one({'_id': sender.id})['answer']
     facts.book_reversal(
         Answered(
-            id=_pk(answer['_id']),
-            user=_pk(answer['createdBy']),
-            task=_pk(answer['task']),
+            id=answer['_id'],
+            user=answer['createdBy'],
+            task=answer['task'],
             task_type=answer['taskType'],
             batch=None,
             created_at=answer.get('createdAt') or datetime.now(UTC),

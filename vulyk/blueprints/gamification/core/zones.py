@@ -68,6 +68,7 @@ def is_zone(name: str) -> bool:
     return name in _names()
 
 
+@lru_cache(maxsize=1024)
 def load(name: str) -> tzinfo:
     """The zone of that name; UTC if this machine does not know it (any more)."""
     try:

@@ -234,15 +234,19 @@ class RuleTable(NamedTuple):
 
 
 def _read_table(_key: str) -> RuleTable:
-    rules, last_id = [], None
+    last_id, rules = _last_id(), []
     for model in RuleModel.objects.order_by('id'):
-        last_id = model.id
         try:
             if model.enabled is not False:
                 rules.append(model.to_rule())
         except RuleValidationException:  # an older version stored it unchecked; "audit" names it
             continue
     return RuleTable(rules, needs_of(rules), last_id)
+
+
+def _last_id() -> str | None:
+    last = RuleModel._get_collection().find_one({}, {'_id': 1}, sort=[('_id', -1)])
+    return last['_id'] if last else None
 
 
 _table = Recent(_read_table, seconds=2)
@@ -253,8 +257,7 @@ LAST_ID: list[dict[str, Any]] = [{'$sort': {'_id': -1}}, {'$limit': 1}, {'$proje
 
 def enabled_rules() -> list[Rule]:
     """The rules in force: read anew when one is saved here, and after two seconds when another process has saved one."""
-    last = RuleModel._get_collection().find_one({}, {'_id': 1}, sort=[('_id', -1)])
-    return rule_table(last['_id'] if last else None).rules
+    return rule_table(_last_id()).rules
 
 
 def rule_table(last_id: str | None) -> RuleTable:
