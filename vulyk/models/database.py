@@ -8,6 +8,7 @@ from mongoengine.errors import NotUniqueError, OperationError
 from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure
 
 from vulyk.jobs import Job
+from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
 from vulyk.models.progress import Progress, Standing
 from vulyk.models.stats import WorkSession
@@ -29,6 +30,7 @@ MODELS: list[type] = [
     Progress,
     Standing,
     Job,
+    AuditRecord,
 ]
 
 STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a replica set (one node is enough). Turn it into one:

@@ -1,0 +1,79 @@
+"""The audit log: who did what that others may have to account for, and when. Records are added, never changed."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from flask_mongoengine.documents import BaseQuerySet, Document
+from mongoengine import DateTimeField, ObjectIdField, StringField
+
+from vulyk.models.fields import VerbatimField
+from vulyk.models.user import User
+
+
+class _AppendOnly(BaseQuerySet):
+    """Finds records, and neither changes nor deletes them."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError('Records of the audit log are neither changed nor deleted.')
+
+    update = update_one = modify = delete = _refuse
+
+
+class AuditRecord(Document):
+    """One act of an admin or operator.
+
+    ``actor`` is the name of who did it, as it was then; ``actor_id`` the user, None on the command line. ``action`` is a
+    fixed name such as ``answers.export_with_emails``, ``subject`` what it was done to. ``before`` and ``after`` are JSON
+    objects or None; times and ids in them are texts.
+    """
+
+    at = DateTimeField(required=True)
+    actor = StringField(required=True, max_length=300)
+    actor_id = ObjectIdField(db_field='actorId')
+    action = StringField(required=True, max_length=100)
+    subject = StringField(required=True, max_length=500)
+    before = VerbatimField()
+    after = VerbatimField()
+
+    meta = {
+        'collection': 'audit',
+        'queryset_class': _AppendOnly,
+        'auto_create_index': False,
+        'indexes': ['at', ('actor_id', 'at'), ('action', 'at'), ('subject', 'at')],
+    }
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        """Store a new record; one that is stored already cannot be stored again."""
+        return super().save(*args, **{**kwargs, 'force_insert': True})
+
+
+def record(
+    actor: User | str,
+    action: str,
+    subject: str,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Add to the audit log, inside the transaction at hand if there is one.
+
+    :param actor: the user who did it; for commands a text that says who that was.
+    :param action: a fixed name, ``<what>.<verb>``.
+    :param subject: what it was done to, such as ``batch zoo``.
+    :param before: JSON object: what was changed, as it was.
+    :param after: JSON object: what it is now.
+    """
+    is_user = not isinstance(actor, str)
+    AuditRecord(
+        at=datetime.now(UTC),
+        actor=str(actor) or '(without name)',
+        actor_id=actor.id if is_user else None,
+        action=action,
+        subject=subject,
+        before=_plain(before),
+        after=_plain(after),
+    ).save()
+
+
+def _plain(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if value is None else json.loads(json.dumps(value, default=str))
