@@ -21,8 +21,10 @@ from flask import Flask
 from vulyk_plain.models.task_types import PlainTaskType
 from vulyk_plain.models.tasks import PlainAnswer, PlainTask
 
+from tests import permissions
 from tests.factories import answer, make_group, make_tasks, make_user
 from vulyk import signals, utils
+from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models import task_types as gamified
 from vulyk.cli import admin, batches, db, groups
 from vulyk.ext import leaderboard, storage, worksession
@@ -796,3 +798,11 @@ def test_modules_of_a_site_derive_from_the_documented_class():
 def test_importing_a_documented_module_has_no_effect():
     for module in ('vulyk.settings', 'vulyk.signals', 'vulyk.utils', 'vulyk.control', 'vulyk.app', 'vulyk.bootstrap'):
         assert not any(isinstance(value, Flask) for value in vars(importlib.import_module(module)).values())
+
+
+def test_every_route_says_who_may_use_it(make_app):
+    app = make_app(**permissions.SETTINGS)
+    listeners.disconnect(app)
+    unknown = [route for route in permissions.routes(app) if permissions.expected(*route) is None]
+    assert unknown == [], 'add these to the table in tests/permissions.py'
+    assert permissions.TABLE.keys() <= set(permissions.routes(app))

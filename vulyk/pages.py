@@ -224,10 +224,11 @@ def number_of_tasks_ahead() -> int:
 @answers_json
 def activity(type_id: str, task_id: str) -> Response:
     """Count seconds of work on a task, and keep my place in it."""
+    task_type = my_task_type(type_id)
     text = request.form.get('seconds', '')
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise MalformedResultError(gettext('seconds: must be a whole number of seconds.'))
-    my_task_type(type_id).record_activity(current_user.id, task_id, int(text))
+    task_type.record_activity(current_user.id, task_id, int(text))
     return json_response({'done': True})
 
 

@@ -74,6 +74,22 @@ def test_user_is_made_an_admin_and_no_admin_any_more(runner, written):
         assert (result.exit_code, 'Done' in result.output, user.reload().admin) == (0, True, admin)
 
 
+def test_user_is_made_admin_of_a_project_and_no_more(runner, other):
+    user = make_user(email='ada@example.org')
+    runner('admin', 'add', 'ada@example.org', '--project', 'plain_task', '--project', 'other_task')
+    assert (user.reload().manages, user.admin) == (['plain_task', 'other_task'], False)
+    runner('admin', 'remove', 'ada@example.org', '--project', 'other_task')
+    assert user.reload().manages == ['plain_task']
+    assert '- ada@example.org (project admin of plain_task)\n' in runner('admin', 'list').stdout
+
+
+def test_unknown_project_is_refused(runner):
+    user = make_user(email='ada@example.org')
+    result = runner('admin', 'add', 'ada@example.org', '--project', 'no_such_type')
+    assert (result.exit_code, "There is no task type 'no_such_type'" in result.output) == (2, True)
+    assert (user.reload().manages, user.admin) == ([], False)
+
+
 @pytest.mark.parametrize('command', ['add', 'remove'])
 def test_unknown_address_is_refused(runner, command):
     user = make_user(email='ada@example.org')

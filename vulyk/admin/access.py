@@ -37,6 +37,14 @@ class AdminsOnly:
         return super().render(template, admin_version=static_version(), **kwargs)
 
 
+class StaffOnly(AdminsOnly):
+    """The same, open to project admins too; the view has to show them what belongs to their projects, and no more."""
+
+    def is_accessible(self) -> bool:
+        """Whether whoever asks is signed in and looks after a project at least."""
+        return bool(current_user.is_authenticated and current_user.is_staff())
+
+
 @cache
 def static_version() -> str:
     """Fingerprint of ``static/admin``."""

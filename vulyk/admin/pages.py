@@ -5,14 +5,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from bson import DBRef
-from flask import current_app, flash, url_for
+from flask import current_app, flash, has_request_context, url_for
 from flask_admin import AdminIndexView, expose
 from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
 from flask_babel import gettext, lazy_gettext
+from flask_login import current_user
 from markupsafe import Markup
 from wtforms.validators import NumberRange, Regexp, ValidationError
 
-from vulyk.admin.access import AdminsOnly
+from vulyk.admin.access import StaffOnly
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField
 from vulyk.admin.models import AuthModelView
 from vulyk.models.exc import TaskValidationError
@@ -34,31 +35,31 @@ def views() -> list[AuthModelView]:
     ]
 
 
-class IndexView(AdminsOnly, AdminIndexView):
-    """The first page: how much there is, and which plugins could not be loaded."""
+class IndexView(StaffOnly, AdminIndexView):
+    """The first page: how much there is, and for admins which plugins could not be loaded."""
 
     @expose('/')
     def index(self) -> str:
         """Show it."""
-        projects = project_numbers()
+        projects, is_admin = project_numbers(), current_user.is_admin()
         return self.render(
             self._template,
-            users=User._get_collection().estimated_document_count(),
+            users=User._get_collection().estimated_document_count() if is_admin else None,
             projects=projects,
             totals={key: sum(project[key] for project in projects) for key in ('tasks', 'open', 'closed', 'answers')},
-            plugin_errors=current_app.plugin_errors,
+            plugin_errors=current_app.plugin_errors if is_admin else {},
         )
 
 
 def project_numbers() -> list[dict[str, Any]]:
-    """Per task type ``{'type', 'name', 'tasks', 'open', 'closed', 'answers'}``.
+    """Per task type that whoever asks looks after ``{'type', 'name', 'tasks', 'open', 'closed', 'answers'}``.
 
     Counted on the collections themselves: a query of mongoengine also asks for ``_cls``, which no index holds, so that
     the server would read every document instead of counting keys.
     """
     tasks, answers = AbstractTask._get_collection(), AbstractAnswer._get_collection()
     numbers = []
-    for type_name, kind in current_app.task_types.items():
+    for type_name, kind in my_task_types().items():
         total = tasks.count_documents({'taskType': type_name})
         closed = tasks.count_documents({'taskType': type_name, 'closed': True})
         numbers.append(
@@ -72,6 +73,14 @@ def project_numbers() -> list[dict[str, Any]]:
             }
         )
     return numbers
+
+
+def my_task_types() -> dict[str, Any]:
+    """The enabled task types that whoever asks looks after; all while no request is handled."""
+    everything = current_app.task_types
+    if not has_request_context() or current_user.is_admin():
+        return dict(everything)
+    return {name: kind for name, kind in everything.items() if current_user.may_manage(name)}
 
 
 # --- filters ------------------------------------------------------------------------------------------------------------
@@ -110,7 +119,7 @@ class UserFilter(EqualFilter):
 
 
 def _task_types() -> list[tuple[str, str]]:
-    return [(name, f'{kind.name or name} ({name})') for name, kind in current_app.task_types.items()]
+    return [(name, f'{kind.name or name} ({name})') for name, kind in my_task_types().items()]
 
 
 # --- how cells look -----------------------------------------------------------------------------------------------------
@@ -176,13 +185,22 @@ class CoreView(AuthModelView):
         return super().get_query().no_dereference()
 
 
+class ProjectView(StaffOnly, CoreView):
+    """What pages of documents with a ``task_type`` share: project admins find those of their projects only."""
+
+    def get_query(self) -> Any:
+        """The documents that whoever asks may see and change."""
+        query = super().get_query()
+        return query if current_user.is_admin() else query.filter(task_type__in=current_user.manages)
+
+
 class UserView(CoreView):
     """Users. They are switched off, not deleted: their answers and the counters of tasks would go with them."""
 
     can_create = False
     can_delete = False
-    column_list = ('username', 'email', 'groups', 'active', 'admin', 'processed', 'last_login')
-    column_details_list = ('id', 'username', 'name', 'email', 'groups', 'active', 'admin', 'processed', 'last_login')
+    column_list = ('username', 'email', 'groups', 'active', 'admin', 'manages', 'processed', 'last_login')
+    column_details_list = ('id', 'name', *column_list)
     column_sortable_list = ('username', 'email')
     column_searchable_list = ('username', 'email')
     column_labels = {
@@ -193,15 +211,18 @@ class UserView(CoreView):
         'groups': lazy_gettext('Groups'),
         'active': lazy_gettext('Active'),
         'admin': lazy_gettext('Admin'),
+        'manages': lazy_gettext('Project admin of'),
         'processed': lazy_gettext('Answers'),
         'last_login': lazy_gettext('Last sign-in'),
     }
     column_formatters = {
         'groups': show_ids,
+        'manages': lambda view, context, user, name: ', '.join(user.manages),
         'processed': lambda view, context, user, name: _link(AnswerView.url_of(user=user.username), user.processed),
     }
     edit_facts = ('email', 'processed', 'last_login')
-    form_columns = ('groups', 'active', 'admin', 'new_password')
+    form_columns = ('groups', 'active', 'admin', 'manages', 'new_password')
+    form_overrides = {'manages': TaskTypesField}
     form_ajax_refs = {
         'groups': {'fields': ('id', 'description'), 'minimum_input_length': 0, 'placeholder': lazy_gettext('No group')}
     }
@@ -217,6 +238,12 @@ class UserView(CoreView):
         'admin': {
             'label': lazy_gettext('Admin'),
             'description': lazy_gettext('May do everything, these pages included.'),
+        },
+        'manages': {
+            'label': lazy_gettext('Project admin of'),
+            'description': lazy_gettext(
+                'May see and correct the tasks and answers of these projects, and work on them.'
+            ),
         },
     }
     form_extra_fields = {
@@ -286,7 +313,7 @@ class GroupView(CoreView):
             )
 
 
-class BatchView(CoreView):
+class BatchView(ProjectView):
     """Batches. Loading and deleting them is the work of the command line, because tasks and answers come and go with them."""
 
     can_create = False
@@ -322,7 +349,7 @@ class BatchView(CoreView):
     }
 
 
-class JsonView(CoreView):
+class JsonView(ProjectView):
     """Edits one JSON object of a document, and nothing else of it.
 
     Tasks, answers, batches, users and work sessions count each other: a document created or deleted here would leave all

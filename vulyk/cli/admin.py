@@ -1,8 +1,11 @@
 """Who is an admin."""
 
+from collections.abc import Collection
+
 import click
 
-from vulyk.cli.context import with_database
+from vulyk.cli.context import TASK_TYPE, with_database
+from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.user import User
 
 
@@ -15,17 +18,23 @@ def list_admin() -> None:
     _print_addresses(User.objects(admin__ne=True).order_by('email'))
 
 
-def toggle_admin(email: str, state: bool) -> None:
+def toggle_admin(email: str, state: bool, projects: Collection[str] = ()) -> None:
     """Make everybody with that address an admin, or no admin any more.
 
     :param email: the address, ignoring case.
     :param state: True makes an admin.
+    :param projects: names of task types: then it is about project admins of these, and of nothing else.
     :raises click.BadParameter: nobody has that address.
     """
     users = User.objects(email__iexact=email)
     if not users:
         raise click.BadParameter(f'User {email} does not exist.')
-    users.update(set__admin=state)
+    if not projects:
+        users.update(set__admin=state)
+    elif state:
+        users.update(add_to_set__manages=list(projects))
+    else:
+        users.update(pull_all__manages=list(projects))
 
 
 def create_admin(email: str, username: str, password: str) -> User:
@@ -54,7 +63,8 @@ def create_admin(email: str, username: str, password: str) -> User:
 
 def _print_addresses(users: object) -> None:
     for user in users:  # type: ignore[attr-defined]
-        click.echo(f'- {user.email or user.username}')
+        projects = f' (project admin of {", ".join(user.manages)})' if user.manages else ''
+        click.echo(f'- {user.email or user.username}{projects}')
 
 
 @click.group('admin')
@@ -69,21 +79,33 @@ def list_command() -> None:
     list_admin()
 
 
+project_option = click.option(
+    '--project',
+    'projects',
+    metavar='TYPE',
+    multiple=True,
+    type=TASK_TYPE,
+    help='Admin of this task type only; repeatable.',
+)
+
+
 @admin_group.command('add')
 @click.argument('email')
+@project_option
 @with_database
-def add_command(email: str) -> None:
-    """Make the user with this EMAIL an admin."""
-    toggle_admin(email, True)
+def add_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
+    """Make the user with this EMAIL an admin, of the site or of some projects."""
+    toggle_admin(email, True, [kind.type_name for kind in projects])
     click.echo('Done')
 
 
 @admin_group.command('remove')
 @click.argument('email')
+@project_option
 @with_database
-def remove_command(email: str) -> None:
-    """Take the admin's rights from the user with this EMAIL."""
-    toggle_admin(email, False)
+def remove_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
+    """Take the admin's rights from the user with this EMAIL, those of the site or of some projects."""
+    toggle_admin(email, False, [kind.type_name for kind in projects])
     click.echo('Done')
 
 

@@ -34,7 +34,11 @@ class Group(Document):
 
 
 class User(Document, UserMixin):
-    """A member. ``email`` is private; ``username`` is what others see."""
+    """A member. ``email`` is private; ``username`` is what others see.
+
+    There are three roles. Volunteers work on the task types of their groups. Project admins also look after the task types
+    in ``manages``: they may work on them, and see and correct their tasks and answers. Admins may do everything.
+    """
 
     username = StringField(max_length=200, required=True)
     password = StringField(max_length=200, default='')
@@ -42,6 +46,7 @@ class User(Document, UserMixin):
     email = StringField(max_length=200)
     active = BooleanField(default=True)
     admin = BooleanField(default=False)
+    manages = ListField(StringField(max_length=50))
     groups = ListField(ReferenceField(Group, reverse_delete_rule=PULL))
     last_login = DateTimeField(default=lambda: datetime.now(UTC))
     processed = IntField(default=0)
@@ -85,6 +90,14 @@ class User(Document, UserMixin):
     def is_admin(self) -> bool:
         return bool(self.admin)
 
+    def is_staff(self) -> bool:
+        """Whether some admin pages are open to this user: to an admin, or to the admin of a project."""
+        return self.is_admin() or bool(self.manages)
+
+    def may_manage(self, task_type: str) -> bool:
+        """Whether this user looks after that task type: as its project admin, or as an admin."""
+        return self.is_admin() or task_type in self.manages
+
     def is_eligible_for(self, task_type: str) -> bool:
         """Whether this user may work on tasks of that type.
 
@@ -92,7 +105,7 @@ class User(Document, UserMixin):
         """
         if not task_type:
             raise ValueError('Task type should be specified')
-        if self.is_admin():
+        if self.may_manage(task_type):
             return True
         # Not self.groups, which would fetch every group; a deleted one is left as a bare reference.
         mine = {getattr(group, 'id', group) for group in self._data['groups']}
@@ -148,6 +161,12 @@ class Anonymous(AnonymousUserMixin):
     name = 'Anonymous'
 
     def is_admin(self) -> bool:
+        return False
+
+    def is_staff(self) -> bool:
+        return False
+
+    def may_manage(self, task_type: str) -> bool:
         return False
 
     def is_eligible_for(self, task_type: str) -> bool:

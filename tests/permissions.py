@@ -1,0 +1,90 @@
+"""Who may use which route: one line for each address and method of the site, one column for each role.
+
+``in``: let in, whatever the answer is then. ``form``: sent to the sign-in page. A number: refused with that status.
+
+A new route needs a line here. The columns: a visitor; somebody who is signed in, but in no group; a volunteer whose group
+allows ``plain_task``; the project admin of ``plain_task``, in no group; an admin.
+"""
+
+from collections.abc import Iterator
+
+from flask import Flask
+
+ROLES = ('visitor', 'stranger', 'volunteer', 'project admin', 'admin')
+BLUEPRINTS = [{'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}]
+SETTINGS = {'ENABLE_ADMIN': True, 'ENABLED_BLUEPRINTS': BLUEPRINTS}
+
+PAGES = """
+GET  /                                        in    in   in   in   in
+GET  /static/<path:filename>                  in    in   in   in   in
+GET  /sign-in                                 in    in   in   in   in
+POST /sign-in                                 401   in   in   in   in
+POST /logout                                  in    in   in   in   in
+POST /demo/<role>                             in    in   in   in   in
+GET  /session                                 in    in   in   in   in
+GET  /type/<type_id>/                         form  403  in   in   in
+GET  /type/<type_id>/leaders                  form  403  in   in   in
+GET  /type/<type_id>/next                     401   403  in   in   in
+POST /type/<type_id>/skip/<task_id>           401   403  in   in   in
+POST /type/<type_id>/done/<task_id>           401   403  in   in   in
+POST /type/<type_id>/activity/<task_id>       401   403  in   in   in
+POST /type/<type_id>/withdraw/<task_id>       401   403  in   in   in
+POST /type/<type_id>/return                   401   403  in   in   in
+GET  /type/<type_id>/progress/<task_id>       401   403  in   in   in
+GET  /media/<type_id>/<digest>                401   403  in   in   in
+GET  /gamification/static/<path:filename>     in    in   in   in   in
+GET  /gamification/badges                     in    in   in   in   in
+GET  /gamification/badges/<project>/<strictness>  in  in  in  in   in
+GET  /gamification/funds                      in    in   in   in   in
+GET  /gamification/funds/<category>           in    in   in   in   in
+GET  /gamification/funds/<fund_id>/logo       in    in   in   in   in
+GET  /gamification/events/unseen              403   in   in   in   in
+GET  /gamification/events/all                 403   in   in   in   in
+GET  /gamification/events/mark_viewed         403   in   in   in   in
+POST /gamification/events/mark_viewed         403   in   in   in   in
+GET  /gamification/news                       403   in   in   in   in
+GET  /gamification/users/me/state             403   in   in   in   in
+GET  /gamification/users/<user_id>/state      403   in   in   in   in
+POST /gamification/users/me/zone              403   in   in   in   in
+GET  /gamification/my/badges                  form  in   in   in   in
+GET  /gamification/my/events                  form  in   in   in   in
+GET  /gamification/my/wallet                  form  in   in   in   in
+POST /gamification/my/wallet                  form  in   in   in   in
+GET  /gamification/totals                     form  in   in   in   in
+POST /gamification/donations                  403   in   in   in   in
+GET  /admin/static/<path:filename>            in    in   in   in   in
+GET  /admin/                                  form  403  403  in   in
+"""
+
+# Every address below /admin/<view>/, whatever the method, is for these.
+ADMINS = 'form  403  403  403  in'
+STAFF = 'form  403  403  in  in'
+ADMIN_VIEWS = {
+    'user': ADMINS,
+    'group': ADMINS,
+    'batch': STAFF,
+    'task': STAFF,
+    'answer': STAFF,
+    'rulemodel': ADMINS,
+    'fundmodel': ADMINS,
+    'eventmodel': ADMINS,
+    'userstatemodel': ADMINS,
+}
+
+_LINES = [line.split() for line in PAGES.strip().splitlines()]
+TABLE: dict[tuple[str, str], list[str]] = {(method, rule): roles for method, rule, *roles in _LINES}
+
+
+def routes(app: Flask) -> Iterator[tuple[str, str]]:
+    """Every ``(method, address)`` of a site."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted(rule.methods - {'HEAD', 'OPTIONS'}):
+            yield method, rule.rule
+
+
+def expected(method: str, rule: str) -> list[str] | None:
+    """The line for a route, one word for each of ``ROLES``; None if there is none."""
+    line = TABLE.get((method, rule))
+    if line is None and rule.startswith('/admin/'):
+        line = ADMIN_VIEWS.get(rule.split('/')[2], '').split() or None
+    return line
