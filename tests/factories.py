@@ -34,6 +34,12 @@ def make_user(**fields: Any) -> User:
     return user.save()
 
 
+def signed_in(user: User) -> dict[str, Any]:
+    """What the cookie of a browser holds that this user has just signed in with: ``session.update(signed_in(user))``."""
+    user.start_session()
+    return {'_user_id': user.get_id(), '_fresh': True}
+
+
 def make_tasks(task_type: Any, count: int, batch: str | None = 'default') -> list[AbstractTask]:
     """``count`` new tasks of a type in a batch, in the order in which they are handed out."""
     from vulyk.cli.batches import add_batch

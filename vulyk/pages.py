@@ -1,6 +1,7 @@
 """The site's own pages and JSON routes; their endpoint names are bare, as themes expect."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,10 +13,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from vulyk import demo
 from vulyk.models import media as media_storage
+from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
 from vulyk.models.fields import parse_json_object
 from vulyk.models.tasks import AbstractTask, Batch
-from vulyk.models.user import User, waste_time_like_a_password_check
+from vulyk.models.user import User
 from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
 
 if TYPE_CHECKING:
@@ -94,18 +96,20 @@ def sign_in() -> 'ResponseReturnValue':
     email, password = request.form.get('email', ''), request.form.get('password', '')
     user = User.get_by_email(email)
     if user is None:
-        waste_time_like_a_password_check()
+        passwords.waste_time()
     if user is None or not user.check_password(password):
         error = gettext('This e-mail address and password do not belong together.')
         return make_response(page('sign_in.html', error=error, email=email, next_url=next_url), HTTPStatus.UNAUTHORIZED)
-    enter(user)
+    enter(user, lasting='remember' in request.form)
     return redirect(next_url)
 
 
 def logout() -> BaseResponse:
-    """End the session of whoever calls."""
-    logout_user()
+    """End the session of whoever calls, here and in the database."""
+    if current_user.is_authenticated:
+        current_user.end_session(current_user.session_id)
     session.clear()
+    logout_user()  # last, because it leaves a note in the session that has the cookie of "stay signed in" deleted
     return redirect(url_for('index'))
 
 
@@ -117,11 +121,19 @@ def demo_sign_in(role: str) -> BaseResponse:
     return redirect(safe_path(request.form.get('next')))
 
 
-def enter(user: User) -> None:
-    """Start a session of this user; what an anonymous session held is dropped, so that nobody can plant one."""
+def enter(user: User, *, lasting: bool = False) -> None:
+    """Start a session of this user; what an anonymous session held is dropped, so that nobody can plant one.
+
+    :param lasting: it outlives the browser's window, as long as ``REMEMBER_COOKIE_DURATION`` says.
+    """
     session.clear()
-    login_user(user)
-    User.objects(pk=user.id).update_one(__raw__={'$currentDate': {'last_login': True}})
+    config = current_app.config
+    lifetime = config['PERMANENT_SESSION_LIFETIME']
+    if lasting:
+        lifetime = timedelta(seconds=config['REMEMBER_COOKIE_DURATION'])
+    agent, address = request.user_agent.string, request.remote_addr or ''
+    user.start_session(lifetime, lasting=lasting, agent=agent, address=address)
+    login_user(user, remember=lasting)
 
 
 def safe_path(target: str | None) -> str:

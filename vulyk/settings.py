@@ -13,6 +13,9 @@ SESSION_COOKIE_NAME = 'vulyk_session'
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = 'Lax'
 SESSION_PROTECTION = 'basic'
+REMEMBER_COOKIE_DURATION = 90 * 24 * 3600  # seconds, of "stay signed in"
+REMEMBER_COOKIE_HTTPONLY = True
+REMEMBER_COOKIE_SAMESITE = 'Lax'
 WTF_CSRF_TIME_LIMIT = None  # a task page may stay open for hours
 DEBUG = False
 

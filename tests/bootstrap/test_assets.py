@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories import make_user
+from tests.factories import make_user, signed_in
 from vulyk.models.exc import InitializationError
 
 CSS = """@charset "utf-8";
@@ -36,7 +36,7 @@ def site(make_app, plugin, app):
     built = make_app(ENABLED_TASKS={name: 'MadeTaskType', 'vulyk_plain': 'PlainTaskType'})
     browser = built.test_client()
     with browser.session_transaction() as session:
-        session['_user_id'] = str(make_user(admin=True).id)
+        session.update(signed_in(make_user(admin=True)))
     return browser, name
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.factories import make_user
+from tests.factories import make_user, signed_in
 from vulyk.models.exc import InitializationError
 
 
@@ -62,7 +62,7 @@ def test_broken_plugin_is_left_out_with_its_reason_and_the_others_work(load, plu
     assert f'Plugin {broken} is left out: ' in caplog.text
     browser = site.test_client()
     with browser.session_transaction() as session:
-        session['_user_id'] = str(make_user(admin=True).id)
+        session.update(signed_in(make_user(admin=True)))
     assert browser.get(f'/type/{fine}/').status_code == 200
 
 

@@ -143,7 +143,7 @@ class Site:
         """The session cookie of a user who has signed in."""
         serializer = self.app.session_interface.get_signing_serializer(self.app)
         name = self.app.config['SESSION_COOKIE_NAME']
-        return {'name': name, 'value': serializer.dumps({'_user_id': str(user.id), '_fresh': True}), 'url': self.url}
+        return {'name': name, 'value': serializer.dumps(factories.signed_in(user)), 'url': self.url}
 
 
 def _read(path: Path) -> list[Any]:

@@ -257,7 +257,7 @@ def browser_of(app: Flask, username: str) -> FlaskClient:
         user = factories.make_user(username=username)
     browser = app.test_client()
     with browser.session_transaction() as session:
-        session['_user_id'] = str(user.id)
+        session.update(factories.signed_in(user))
     return browser
 
 

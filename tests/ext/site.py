@@ -48,8 +48,7 @@ class Site:
         """A signed-in browser that has its token already."""
         browser = self.app.test_client()
         with browser.session_transaction() as session:
-            session['_user_id'] = str(user.id)
-            session['_fresh'] = True
+            session.update(factories.signed_in(user))
         browser.environ_base['HTTP_X_CSRFTOKEN'] = browser.get('/session').json['result']['csrf']
         return browser
 

@@ -124,10 +124,12 @@ class Site:
 
     def browser(self, user: str) -> FlaskClient:
         """A browser in which somebody is signed in, with its token."""
+        from tests.factories import signed_in
+        from vulyk.models.user import User
+
         browser = self.app.test_client()
         with browser.session_transaction() as session:
-            session['_user_id'] = user
-            session['_fresh'] = True
+            session.update(signed_in(User.objects.get(pk=user)))
         browser.environ_base['HTTP_X_CSRFTOKEN'] = browser.get('/session').json['result']['csrf']
         return browser
 

@@ -14,7 +14,7 @@ from vulyk_plain.models.tasks import PlainTask
 
 from tests import factories
 from tests.ext.test_random_walk import lost_fresh_tasks, places_problems
-from tests.factories import answer, make_tasks, make_user
+from tests.factories import answer, make_tasks, make_user, signed_in
 from tests.faults.engine import Nursery, hear_batch, hear_task, hear_withdrawn, listen
 from vulyk import jobs, signals
 from vulyk.ext import assignment, consistency
@@ -86,7 +86,7 @@ class Scene:
 def fresh_browser(scene_user: Any, app: Any) -> Any:
     browser = app.test_client()
     with browser.session_transaction() as session:
-        session['_user_id'], session['_fresh'] = str(scene_user.id), True
+        session.update(signed_in(scene_user))
     return browser
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.factories import make_user
+from tests.factories import make_user, signed_in
 from tests.gamification.play import amounts_of, make_rule, state_of, work_all
 from tests.gamification.test_api import make_fund, picture, rich
 
@@ -40,7 +40,7 @@ def test_site_without_the_game_shows_nothing_of_it(make_app, login):
         user = make_user()
     browser = app.test_client()
     with browser.session_transaction() as session:
-        session['_user_id'] = str(user.id)
+        session.update(signed_in(user))
     page = browser.get('/', follow_redirects=True)
     assert page.status_code == 200
     assert 'gamification' not in page.text

@@ -19,12 +19,13 @@ from bson import ObjectId
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from tests.factories import signed_in
 from tests.load.bench_app import APP_NAME, MAIN, MANY, OTHERS, Variant, make_floor, make_site
 from tests.load.bench_data import RESULT, World
 from vulyk.bootstrap import _db
 from vulyk.ext import consistency
 from vulyk.models.recent import Recent
-from vulyk.models.user import Group
+from vulyk.models.user import Group, User
 
 EIGHT = 8  # clients of the web server
 FLOOR_TASKS = 5_000  # how many different tasks the floor works on
@@ -54,7 +55,7 @@ class Volunteer:
         self._path = f'/type/{type_name}'
         self._client = app.test_client()
         with self._client.session_transaction() as session:
-            session.update({'_user_id': str(user_id), '_fresh': True})
+            session.update(signed_in(User.objects.get(pk=user_id)))
         self._headers = {'X-CSRFToken': self._client.get('/session').json['result']['csrf']}
 
     def cookie(self) -> str:

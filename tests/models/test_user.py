@@ -121,7 +121,8 @@ def test_address_is_never_a_pattern(app, written):
 
 
 def test_of_equal_addresses_the_oldest_account_is_found(app):
-    oldest, _ = make_user(email='ada@example.org'), make_user(email='ADA@example.org')
+    oldest, _ = make_user(email='ada@example.org'), make_user(email='ben@example.org')
+    User.objects.update(set__email='ADA@example.org', unset__email_key=1)  # as older versions stored it
     assert User.get_by_email('ada@example.org') == oldest
 
 
@@ -175,7 +176,7 @@ def test_password_is_checked_and_never_stored():
     assert 'correct horse' not in user.password
 
 
-@pytest.mark.parametrize('password', ['ſ🐝äöüß' * 20, 'a\0b' * 5, ' ' * 8])
+@pytest.mark.parametrize('password', ['ſ🐝äöüß' * 20, 'a\0b and more', ' one  two three '])
 def test_password_may_be_any_text(password):
     user = User(username='ada')
     user.set_password(password)

@@ -344,8 +344,9 @@ def test_session_of_a_deleted_user_gets_401(login, task, name):
 def test_user_of_no_group_gets_403(login, task, stored, name):
     user = make_user()
     user.update(set__groups=[])
+    browser = login(user)
     before = stored()
-    assert_refused(send(login(user), ROUTES[name], task.id), 403, 'plain_task')
+    assert_refused(send(browser, ROUTES[name], task.id), 403, 'plain_task')
     assert stored() == before
 
 

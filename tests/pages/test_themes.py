@@ -3,6 +3,7 @@
 import jinja2
 import pytest
 
+from tests import factories
 from tests.factories import make_user
 from vulyk.bootstrap import _templates
 
@@ -35,7 +36,7 @@ def theme(make_app, app):
 def signed_in(site, user):
     browser = site.test_client()
     with browser.session_transaction() as session:
-        session['_user_id'] = str(user.id)
+        session.update(factories.signed_in(user))
     return browser
 
 

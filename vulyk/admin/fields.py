@@ -12,9 +12,10 @@ from wtforms.fields import Field
 from wtforms.validators import InputRequired, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
+from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError
 from vulyk.models.fields import parse_json_object
-from vulyk.models.user import MIN_PASSWORD_LENGTH, User
+from vulyk.models.user import User
 
 
 class JsonObjectField(TextAreaField):
@@ -47,7 +48,7 @@ class NewPasswordField(PasswordField):
     """Sets a new password of a :class:`~vulyk.models.user.User` if something was typed; shows nothing, keeps no plain text."""
 
     def __init__(self, label: str | None = None, validators: Any = None, **kwargs: Any) -> None:
-        super().__init__(label, [Optional(strip_whitespace=False), _long_enough], **kwargs)
+        super().__init__(label, [Optional(strip_whitespace=False), _good_enough], **kwargs)
 
     def populate_obj(self, obj: User, name: str) -> None:
         """Hash and keep the password."""
@@ -55,10 +56,11 @@ class NewPasswordField(PasswordField):
             obj.set_password(self.data)
 
 
-def _long_enough(form: Form, field: Field) -> None:
-    if len(field.data) < MIN_PASSWORD_LENGTH:
-        message = gettext('The password is too short: use at least %(number)s characters.', number=MIN_PASSWORD_LENGTH)
-        raise ValidationError(message)
+def _good_enough(form: Form, field: Field) -> None:
+    try:
+        passwords.check(field.data)
+    except passwords.PasswordError as error:
+        raise ValidationError(str(error)) from error
 
 
 class TaskTypesField(SelectMultipleField):

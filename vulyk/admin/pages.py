@@ -265,7 +265,12 @@ class UserView(CoreView):
             raise ValidationError(gettext('This is the last active admin; make somebody else an admin first.'))
 
     def after_model_change(self, form: Any, model: User, is_created: bool) -> None:
-        """Two admins may have demoted each other at the same moment: then neither sees another one left."""
+        """Whoever has a new password is signed out everywhere.
+
+        Two admins may have demoted each other at the same moment: then neither sees another one left.
+        """
+        if form.new_password.data:
+            model.end_sessions()
         if not _active_admins():
             User.objects(pk=model.pk).update_one(set__active=True, set__admin=True)
             flash(gettext('%(name)s stays an admin, because no other one is left.', name=model.username), 'warning')

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask
 
 from vulyk import pages
+from vulyk.accounts import routes as accounts
 from vulyk.bootstrap import (
     _admin,
     _assets,
@@ -45,6 +46,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     app.task_types = _tasks.init_plugins(app)
     _assets.init(app)
     pages.init(app)
+    accounts.init(app)
     _admin.init(app)
     _blueprints.init(app)
     _background.init(app)

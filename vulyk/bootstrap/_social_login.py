@@ -16,9 +16,10 @@ def init_social_login(app: 'Flask', db: 'MongoEngine') -> None:
 
     :param db: the database wrapper, as documented; accounts live in mongoengine's default connection.
     """
+    app.config.setdefault('REMEMBER_COOKIE_SECURE', app.config['SESSION_COOKIE_SECURE'])
     manager = LoginManager()
     manager.anonymous_user = Anonymous
     manager.login_view = 'sign_in'
     manager.login_message = None
-    manager.user_loader(User.get_by_id)
+    manager.user_loader(User.get_by_session)
     manager.init_app(app)

@@ -1,6 +1,7 @@
 """Templates: where they come from and what they are given."""
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -10,9 +11,9 @@ from flask_babel import Babel
 from flask_login import current_user
 from markupsafe import Markup
 
-from vulyk import demo
+from vulyk import demo, zones
 from vulyk.models.user import DEFAULT_GROUP, Group
-from vulyk.utils import get_template_path
+from vulyk.utils import aware, get_template_path
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -32,6 +33,7 @@ def init(app: 'Flask') -> None:
     app.template_filter('strip_email')(strip_email)
     app.template_filter('app_template')(lambda name: get_template_path(app, name))
     app.template_filter('nonced')(nonced)
+    app.template_filter('localtime')(lambda moment: local_time(app, moment))
     app.context_processor(lambda: _context(app))
 
 
@@ -53,6 +55,12 @@ def strip_email(name: str | None) -> str:
 def nonced(html: str) -> Markup:
     """The HTML of a plugin with the page's nonce on its ``<script>`` tags, without which they would not run."""
     return Markup(_SCRIPT_WITHOUT_NONCE.sub(f'<script nonce="{g.csp_nonce}"', str(html)))
+
+
+def local_time(app: 'Flask', moment: datetime) -> str:
+    """``2026-11-21 14:05``, on the clock of whoever looks."""
+    name = getattr(current_user, 'time_zone', '') or app.config['DEFAULT_TIME_ZONE']
+    return f'{aware(moment).astimezone(zones.load(name)):%Y-%m-%d %H:%M}'
 
 
 def _context(app: 'Flask') -> dict[str, Any]:

@@ -1,22 +1,34 @@
 """People, their groups and their passwords."""
 
 import re
-from datetime import UTC, datetime
+import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-import argon2
 from bson import ObjectId
 from flask_login import AnonymousUserMixin, UserMixin
 from flask_mongoengine.documents import Document
-from mongoengine import PULL, BooleanField, DateTimeField, IntField, ListField, ReferenceField, StringField, signals
+from mongoengine import (
+    PULL,
+    BooleanField,
+    DateTimeField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ListField,
+    ReferenceField,
+    StringField,
+    signals,
+)
 
+from vulyk.models import passwords, usernames
 from vulyk.models.recent import Recent
-
-# OWASP's parameters: the library's defaults take half a second on a small server.
-_hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+from vulyk.utils import aware
 
 DEFAULT_GROUP = 'default'
-MIN_PASSWORD_LENGTH = 8
+MIN_PASSWORD_LENGTH = passwords.MIN_LENGTH
+MAX_SESSIONS = 50  # of one user; whoever signs in once more ends the oldest
+SEEN_EVERY = timedelta(hours=1)
 GROUP_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_]{1,99}\Z')
 
 
@@ -33,29 +45,60 @@ class Group(Document):
         return str(self.id)
 
 
+class SignIn(EmbeddedDocument):
+    """A browser somebody is signed in with, until a time; ``lasting`` if it stays so when the browser is closed.
+
+    ``seen_at`` is exact to ``SEEN_EVERY``. ``address`` is forgotten after a while (setting ``PERSONAL_DATA_DAYS``).
+    """
+
+    id = StringField(required=True)
+    started_at = DateTimeField(required=True, db_field='startedAt')
+    seen_at = DateTimeField(required=True, db_field='seenAt')
+    until = DateTimeField(required=True)
+    lasting = BooleanField(default=False)
+    agent = StringField()
+    address = StringField()
+
+    meta = {'strict': False}
+
+
 class User(Document, UserMixin):
     """A member. ``email`` is private; ``username`` is what others see.
 
     There are three roles. Volunteers work on the task types of their groups. Project admins also look after the task types
     in ``manages``: they may work on them, and see and correct their tasks and answers. Admins may do everything.
+
+    ``username_key`` and ``email_key`` are what must be unique of them; accounts of older versions lack them until
+    ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it.
     """
 
     username = StringField(max_length=200, required=True)
+    username_key = StringField(db_field='usernameKey')
     password = StringField(max_length=200, default='')
     name = StringField(max_length=100)
     email = StringField(max_length=200)
+    email_key = StringField(db_field='emailKey')
+    email_confirmed = BooleanField(default=False, db_field='emailConfirmed')
     active = BooleanField(default=True)
     admin = BooleanField(default=False)
     manages = ListField(StringField(max_length=50))
     groups = ListField(ReferenceField(Group, reverse_delete_rule=PULL))
     last_login = DateTimeField(default=lambda: datetime.now(UTC))
     processed = IntField(default=0)
+    sessions = ListField(EmbeddedDocumentField(SignIn))
 
     meta = {
         'collection': 'user',
         'auto_create_index': False,
-        'indexes': ['email', 'username'],
+        'indexes': [
+            'email',
+            'username',
+            {'fields': ['username_key'], 'unique': True, 'partialFilterExpression': {'usernameKey': {'$gte': ''}}},
+            {'fields': ['email_key'], 'unique': True, 'partialFilterExpression': {'emailKey': {'$gte': ''}}},
+        ],
     }
+
+    session_id = ''  # of the session this document was loaded for
 
     def __str__(self) -> str:
         return str(self.username)
@@ -71,12 +114,120 @@ class User(Document, UserMixin):
         email = email.strip()
         if not email or '\0' in email or len(email) > cls.email.max_length:  # the database takes no such pattern
             return None
-        pattern = re.compile(f'^{re.escape(email)}$', re.IGNORECASE)
-        return cls.objects(email=pattern, active=True).order_by('id').first()
+        found = cls.objects(email_key=key_of_email(email)).first()
+        if found is None:
+            pattern = re.compile(f'^{re.escape(email)}$', re.IGNORECASE)
+            found = cls.objects(email=pattern, email_key=None).order_by('-active', 'id').first()
+        return found if found is not None and found.active else None
+
+    @classmethod
+    def get_by_username(cls, username: str) -> Self | None:
+        """The user of exactly that name, active or not; of several of an old database the oldest."""
+        return cls.objects(username=username).order_by('id').first() if '\0' not in username else None
+
+    @classmethod
+    def is_username_taken(cls, username: str, *, but: ObjectId | None = None) -> bool:
+        """Whether anybody, ``but`` this user, has a name that could be taken for this one."""
+        return cls.objects(username_key=usernames.likeness(username), pk__ne=but).first() is not None
+
+    @classmethod
+    def free_username(cls) -> str:
+        """A generated name that nobody has."""
+        names = (usernames.generate() for _ in range(1000))
+        return next(name for name in names if not cls.is_username_taken(name))
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def get_id(self) -> str:
+        """What cookies carry: the id, and that of the session, so that a session can be ended from anywhere."""
+        return f'{self.id}.{self.session_id}' if self.session_id else str(self.id)
+
+    @classmethod
+    def get_by_session(cls, text: str) -> Self | None:
+        """The active user behind the text of a cookie, else None: the session has ended, or there never was one."""
+        user_id, _, session_id = text.partition('.')
+        user = cls.get_by_id(user_id) if session_id else None
+        now = datetime.now(UTC)
+        mine = (
+            next((one for one in user.sessions if one.id == session_id and aware(one.until) > now), None)
+            if user
+            else None
+        )
+        if mine is None:
+            return None
+        if now - aware(mine.seen_at) > SEEN_EVERY:
+            cls.objects(pk=user.id, sessions__id=session_id).update_one(set__sessions__S__seen_at=now)
+        user.session_id = session_id
+        return user
+
+    def start_session(
+        self,
+        lifetime: timedelta = timedelta(days=1),
+        *,
+        lasting: bool = False,
+        agent: str = '',
+        address: str = '',
+    ) -> None:
+        """Note a new session, that of this document from now on, and drop those that are over."""
+        now = datetime.now(UTC)
+        new = SignIn(
+            id=secrets.token_urlsafe(18),
+            started_at=now,
+            seen_at=now,
+            until=now + lifetime,
+            lasting=lasting,
+            agent=agent[:300],
+            address=address,
+        )
+        User._get_collection().update_one(
+            {'_id': self.id},
+            [
+                {
+                    '$set': {
+                        'last_login': now,
+                        'sessions': {
+                            '$slice': [
+                                {
+                                    '$concatArrays': [
+                                        {
+                                            '$filter': {
+                                                'input': {'$ifNull': ['$sessions', []]},
+                                                'cond': {'$gt': ['$$this.until', now]},
+                                            }
+                                        },
+                                        [{'$literal': new.to_mongo().to_dict()}],
+                                    ]
+                                },
+                                -MAX_SESSIONS,
+                            ]
+                        },
+                    }
+                }
+            ],
+        )
+        self.session_id = new.id
+
+    def end_session(self, session_id: str) -> None:
+        """Sign a browser out; it notices at its next request."""
+        User.objects(pk=self.id).update_one(pull__sessions__id=session_id)
+
+    def end_sessions(self, *, but: str = '') -> None:
+        """Sign out everywhere, ``but`` in the session of that id."""
+        User.objects(pk=self.id).update_one(__raw__={'$pull': {'sessions': {'id': {'$ne': but}}}})
+
+    # --- names and addresses ------------------------------------------------------------------------------------------
 
     @classmethod
     def pre_save(cls, sender: type, document: 'User', **kwargs: Any) -> 'User':
-        """Put a new member into the default group if there is one; nothing is ever taken away from anybody."""
+        """Keep the keys of name and address, and put a new member into the default group if there is one.
+
+        Nothing is ever taken away from anybody.
+        """
+        changed = document._get_changed_fields() if document.id is not None else ('username', 'email')
+        if 'username' in changed:
+            document.username_key = usernames.likeness(document.username or '') or None
+        if 'email' in changed:
+            document.email_key = key_of_email(document.email or '')
         if document.id is None and DEFAULT_GROUP not in {getattr(group, 'id', group) for group in document.groups}:
             default = Group.objects(pk=DEFAULT_GROUP).first()
             if default is not None:
@@ -127,21 +278,20 @@ class User(Document, UserMixin):
     def set_password(self, password: str) -> None:
         """Keep the hash of a new password; the caller saves.
 
-        :raises ValueError: shorter than ``MIN_PASSWORD_LENGTH`` characters.
+        :raises ValueError: shorter than ``MIN_PASSWORD_LENGTH`` characters, or one that is guessed soon (see
+            :func:`vulyk.models.passwords.check`).
         """
-        if len(password) < MIN_PASSWORD_LENGTH:
-            raise ValueError(f'The password is too short: use at least {MIN_PASSWORD_LENGTH} characters.')
-        self.password = _hasher.hash(password)
+        passwords.check(password, [self.username or '', self.email or ''])
+        self.password = passwords.make_hash(password)
 
     def check_password(self, password: str) -> bool:
-        """Whether this is the password; False for accounts without one."""
-        if not self.password:
-            waste_time_like_a_password_check()
-            return False
-        try:
-            return _hasher.verify(self.password, password)
-        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-            return False
+        """Whether this is the password; False for accounts without one. A hash of older parameters is made anew."""
+        stored = self.password
+        fits = passwords.fits(stored, password)
+        if fits and passwords.is_outdated(stored):
+            self.password = passwords.make_hash(password)
+            User.objects(pk=self.id, password=stored).update_one(set__password=self.password)
+        return fits
 
 
 def _read_groups_allowing(task_type: str) -> set[str]:
@@ -173,6 +323,6 @@ class Anonymous(AnonymousUserMixin):
         return False
 
 
-def waste_time_like_a_password_check() -> None:
-    """Hash something, so that the time an answer takes does not tell whether an address has an account."""
-    _hasher.hash('no such account')
+def key_of_email(email: str) -> str | None:
+    """What is unique of an address: it may be written large or small. None for no address."""
+    return email.strip().casefold() or None

@@ -9,9 +9,9 @@ from flask import current_app, has_app_context
 
 from vulyk.blueprints.gamification.core.amounts import earned
 from vulyk.blueprints.gamification.core.levels import DEFAULT_LEVELS, Levels
-from vulyk.blueprints.gamification.core.zones import is_zone
 from vulyk.blueprints.gamification.models.task_types import DEFAULT_META, AbstractGamifiedTaskType
 from vulyk.models.exc import InitializationError
+from vulyk.zones import is_zone
 
 EXTENSION = 'vulyk_gamification'
 

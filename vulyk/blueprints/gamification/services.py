@@ -17,7 +17,6 @@ from vulyk.blueprints.gamification.core.amounts import MAX_AMOUNT, MAX_DECIMALS,
 from vulyk.blueprints.gamification.core.rules import Rule
 from vulyk.blueprints.gamification.core.state import UserState
 from vulyk.blueprints.gamification.core.tally import Today, estimate, needs_of
-from vulyk.blueprints.gamification.core.zones import is_zone, load
 from vulyk.blueprints.gamification.game import the_game
 from vulyk.blueprints.gamification.models.donations import DonationRequest
 from vulyk.blueprints.gamification.models.events import ANSWER, DONATION, OPENING, VOID, EventModel
@@ -30,6 +29,7 @@ from vulyk.models.tasks import AbstractTask
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
 from vulyk.utils import aware
+from vulyk.zones import is_zone, load
 
 log = logging.getLogger(__name__)
 

@@ -1,10 +1,11 @@
 """Days of a volunteer: which calendar day a moment was where he lived then."""
 
-import zoneinfo
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import cache, lru_cache
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+
+from vulyk.zones import load
 
 FIRST_YEAR = 2000  # no answer is older; offsets are computed from here on
 _STEP = timedelta(days=7)  # no zone changes its offset twice within a week
@@ -61,26 +62,6 @@ class Zones:
             ]
             shifts = {'$switch': {'branches': branches, 'default': shifts}}
         return {'$add': [field, shifts]} if shifts else field
-
-
-def is_zone(name: str) -> bool:
-    """Whether there is an IANA time zone of that name."""
-    return name in _names()
-
-
-@lru_cache(maxsize=1024)
-def load(name: str) -> tzinfo:
-    """The zone of that name; UTC if this machine does not know it (any more)."""
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
-
-
-@cache
-def _names() -> frozenset[str]:
-    # Two names of files that are no places: what "localtime" is differs from machine to machine.
-    return frozenset(zoneinfo.available_timezones()) - {'localtime', 'Factory'} | {'UTC'}
 
 
 def _offsets_within(name: str, start: datetime, end: datetime) -> list[tuple[datetime, timedelta]]:

@@ -1,0 +1,109 @@
+"""What the pages of accounts ask for, and what is said when it is wrong."""
+
+from typing import Any
+
+from flask_babel import gettext, lazy_gettext
+from wtforms import Field, Form, PasswordField, StringField
+from wtforms.validators import InputRequired, StopValidation
+
+from vulyk.models import passwords, usernames
+from vulyk.models.passwords import PasswordError
+from vulyk.models.user import User
+from vulyk.models.usernames import UsernameError
+
+MAX_EMAIL_LENGTH = 200
+REQUIRED = InputRequired(lazy_gettext('Please fill this in.'))
+
+
+def _stripped(text: str | None) -> str:
+    return (text or '').strip()
+
+
+class UsernameField(StringField):
+    """A public name that is free."""
+
+    def __init__(self, label: Any = None, *, may_be_empty: bool = False, **kwargs: Any) -> None:
+        super().__init__(label or lazy_gettext('Username'), filters=[_stripped], **kwargs)
+        self.may_be_empty = may_be_empty
+
+    def pre_validate(self, form: Form) -> None:
+        """Refuse what is no username, and what is taken.
+
+        :raises StopValidation: with the reason.
+        """
+        name = self.data or ''
+        if not name and self.may_be_empty:
+            return
+        try:
+            usernames.check(name)
+        except UsernameError as error:
+            raise StopValidation(str(error)) from error
+        if User.is_username_taken(name, but=getattr(form, 'owner', None)):
+            raise StopValidation(gettext('Somebody has this name already, or one that looks the same.'))
+
+
+class NewPasswordField(PasswordField):
+    """A password to be kept; common ones are refused."""
+
+    def pre_validate(self, form: Form) -> None:
+        """Refuse what is too short, too long or easily guessed.
+
+        :raises StopValidation: with the reason.
+        """
+        try:
+            passwords.check(self.data or '', getattr(form, 'known', list)())
+        except PasswordError as error:
+            raise StopValidation(str(error)) from error
+
+
+def is_address(form: Form, field: Field) -> None:
+    """A validator: something before and after one ``@``; what an address really is, only its mail server knows.
+
+    :raises StopValidation: it is not of that form.
+    """
+    name, _, host = (field.data or '').rpartition('@')
+    printable = (field.data or '').isprintable() and not any(map(str.isspace, field.data or ''))
+    if not (name and '.' in host.strip('.') and printable and '@' not in name and len(field.data) <= MAX_EMAIL_LENGTH):
+        raise StopValidation(gettext('This is not an e-mail address.'))
+    if any(character in field.data for character in '<>,;:"()[]\\'):
+        raise StopValidation(gettext('This is not an e-mail address.'))
+
+
+class UsernameForm(Form):
+    """Another public name."""
+
+    username = UsernameField(lazy_gettext('New username'))
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.owner = owner.id
+
+
+class WithOwnPassword(Form):
+    """For what only the owner may do: asks for the password again, unless the account has none."""
+
+    password = PasswordField(lazy_gettext('Your password'))
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = owner
+        if not owner.password:
+            del self.password
+
+    def validate_password(self, field: Field) -> None:
+        """Compare it.
+
+        :raises StopValidation: it is another one.
+        """
+        if not self.user.check_password(field.data or ''):
+            raise StopValidation(gettext('This is not your password.'))
+
+
+class PasswordForm(WithOwnPassword):
+    """Another password, or the first one."""
+
+    new_password = NewPasswordField(lazy_gettext('New password'))
+
+    def known(self) -> list[str]:
+        """What everybody may know, and a password must not be."""
+        return [self.user.username, self.user.email or '']

@@ -1,0 +1,25 @@
+"""IANA time zones by name."""
+
+import zoneinfo
+from datetime import UTC, tzinfo
+from functools import cache, lru_cache
+
+
+def is_zone(name: str) -> bool:
+    """Whether there is an IANA time zone of that name."""
+    return name in _names()
+
+
+@lru_cache(maxsize=1024)
+def load(name: str) -> tzinfo:
+    """The zone of that name; UTC if this machine does not know it (any more)."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+@cache
+def _names() -> frozenset[str]:
+    # Two names of files that are no places: what "localtime" is differs from machine to machine.
+    return frozenset(zoneinfo.available_timezones()) - {'localtime', 'Factory'} | {'UTC'}
