@@ -21,6 +21,11 @@ GET  /sign-in                                 in    in   in   in   in
 POST /sign-in                                 401   in   in   in   in
 POST /logout                                  in    in   in   in   in
 POST /demo/<role>                             in    in   in   in   in
+GET  /account                                 form  in   in   in   in
+POST /account/username                        form  in   in   in   in
+POST /account/password                        form  in   in   in   in
+POST /account/sessions/end                    form  in   in   in   in
+POST /account/sessions/<session_id>/end       form  in   in   in   in
 GET  /session                                 in    in   in   in   in
 GET  /type/<type_id>/                         form  403  in   in   in
 GET  /type/<type_id>/leaders                  form  403  in   in   in

@@ -17,6 +17,7 @@ ARGUMENTS = {
     'digest': '0' * 64,
     'filename': 'nothing',
     'role': 'admin',
+    'session_id': 'none',
     'category': 'donatable',
     'fund_id': 'f1',
     'export_type': 'csv',
