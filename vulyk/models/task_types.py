@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from mongoengine.errors import NotUniqueError, ValidationError
 from pymongo import ReturnDocument
 
 from vulyk import loading, signals
+from vulyk.exporting import reading
+from vulyk.exporting.reading import Wanted
 from vulyk.ext import counting, leases
 from vulyk.ext.assignment import Assigner, Strategy, open_loads, strategy_named
 from vulyk.ext.leaderboard import LeaderBoardManager
@@ -37,11 +38,11 @@ from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
 from vulyk.models.user import User
-from vulyk.utils import accepts, aware, chunked
+from vulyk.utils import accepts, aware
 
 log = logging.getLogger(__name__)
 
-ALL_BATCHES = '__all__'
+ALL_BATCHES = reading.ALL_BATCHES
 
 
 class ImportResult(NamedTuple):
@@ -243,61 +244,41 @@ class AbstractTaskType:
     # --- tasks out ----------------------------------------------------------------------------------------------------
 
     def export_reports(
-        self, batch: str, closed: bool = True, qs: Any = None, with_sessions: bool = False, counted_only: bool = False
+        self,
+        batch: str,
+        closed: bool = True,
+        qs: Any = None,
+        with_sessions: bool = False,
+        counted_only: bool = False,
+        with_emails: bool = False,
+        since: datetime | None = None,
     ) -> Generator[list[dict[str, Any]], None, None]:
-        """The answers, one list per task.
+        """The answers, one list per task, in the order of the ids of tasks. A task and its answers are of one moment.
 
         :param batch: id of a batch, or ``'__all__'``.
         :param closed: only tasks that are closed.
-        :param qs: a queryset of tasks to export instead.
+        :param qs: a queryset of tasks to export instead, in its order.
         :param with_sessions: add ``session`` (start, end, duration and activity in seconds) where there is one.
         :param counted_only: leave out extra answers, which came when the task had enough.
+        :param with_emails: fill in the addresses of people.
+        :param since: only tasks that got an answer then or later, with all their answers.
         :returns: per task a list of ``{'task', 'answer', 'user'}``; open tasks without answers give ``[]``.
         """
-        if qs is None:
-            qs = self._tasks()
-            if batch != ALL_BATCHES:
-                qs = qs.filter(batch=batch)
-            if closed:
-                qs = qs.filter(closed=True)
-            elif unseen := Load._get_collection().distinct('_id', {'taskType': self.type_name, 'loading': True}):
-                qs = qs.filter(load__nin=unseen)
-        for tasks in chunked(qs.no_cache(), 200):
-            answers = [answer for answer in self._answers_of(tasks) if not (counted_only and answer.extra)]
-            sessions = self._sessions_of(answers) if with_sessions else {}
-            by_task = defaultdict(list)
-            for answer in answers:
-                line = answer.as_dict()
-                if answer.id in sessions:
-                    line['session'] = sessions[answer.id]
-                by_task[answer.task.id].append(line)
-            yield from (by_task[task.id] for task in tasks)
+        wanted = Wanted(batch, closed, with_sessions, with_emails, counted_only, since)
+        among = None if qs is None else qs.no_cache().scalar('id')
+        for _, entries in reading.read(self, wanted, among=among):
+            yield entries
 
-    def _answers_of(self, tasks: tuple[AbstractTask, ...]) -> list[AbstractAnswer]:
-        """All answers to the tasks, oldest first, each with its task and user at hand."""
-        answers = list(self.answer_model.objects(task__in=[task.id for task in tasks]).no_dereference().order_by('id'))
-        tasks_by_id = {task.id: task for task in tasks}
-        users = User.objects.in_bulk(list({_pk(answer.created_by) for answer in answers}))
-        for answer in answers:
-            answer.task = tasks_by_id[_pk(answer.task)]
-            answer.created_by = users.get(_pk(answer.created_by)) or User(username='')
-        return answers
+    def exports_itself(self) -> bool:
+        """Whether the plugin has an ``export_reports`` of its own, which may know fewer options and cannot be gone on with."""
+        return _overrides(self, 'export_reports')
 
-    @staticmethod
-    def _sessions_of(answers: list[AbstractAnswer]) -> dict[ObjectId, dict[str, Any]]:
-        sessions = WorkSession.objects(
-            user__in={answer.created_by.id for answer in answers}, task__in={answer.task.id for answer in answers}
-        ).no_dereference()
-        return {
-            _pk(session.answer): {
-                'start_time': _without_zone(session.start_time).isoformat(),
-                'end_time': _without_zone(session.end_time).isoformat(),
-                'duration': int((session.end_time - session.start_time).total_seconds()),
-                'activity': session.activity,
-            }
-            for session in sessions
-            if session.answer is not None
-        }
+    def shapes_lines(self) -> bool:
+        """Whether ``as_dict`` of the plugin's own documents says what an entry of an export line is."""
+        return (
+            self.task_model.as_dict is not AbstractTask.as_dict
+            or self.answer_model.as_dict is not AbstractAnswer.as_dict
+        )
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

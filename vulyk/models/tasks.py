@@ -136,8 +136,9 @@ class AbstractTask(Document):
         'auto_create_index': False,
         'index_cls': False,
         'indexes': [
-            {'fields': ['task_type', 'closed'], 'cls': False},
-            {'fields': ['batch', 'closed'], 'cls': False},
+            # With the id, for exports: they read a batch, or a type, in the order of the ids.
+            {'fields': ['task_type', 'closed', 'id'], 'cls': False},
+            {'fields': ['batch', 'closed', 'id'], 'cls': False},
             {'fields': ['load', 'closed'], 'cls': False},
             # The four ways to the next task; they shrink as tasks fill up and close.
             {'fields': ['load', 'order'], 'cls': False, 'partialFilterExpression': {'lane': 'fresh'}},
