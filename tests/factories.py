@@ -5,6 +5,7 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
+from vulyk.models.progress import distinct_totals
 from vulyk.models.tasks import AbstractTask, Batch
 from vulyk.models.user import Group, User
 
@@ -17,6 +18,7 @@ def empty_database() -> None:
     for name in database.list_collection_names():
         if not name.startswith('system.'):
             database[name].delete_many({})
+    distinct_totals.forget()  # which is remembered for longer than a test takes
 
 
 def make_group(gid: str, allowed_types: list[str]) -> Group:

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
-from mongoengine.errors import NotUniqueError
 from pymongo.errors import DuplicateKeyError
 
 from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
-from vulyk.models.transaction import after_commit
+from vulyk.models.transaction import AT_ONCE, after_commit
 from vulyk.utils import aware
 
 
@@ -34,12 +33,15 @@ class WorkSessionManager:
 
     def start_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Open a session now. One that is open keeps its start and activity (page reload); a finished one stays as it is."""
-        with suppress(NotUniqueError):  # the user's other tab was faster
-            self._of(task, user_id).update_one(
-                upsert=True,
-                set_on_insert__task_type=task.task_type,
-                set_on_insert__start_time=self.clock(),
-                set_on_insert__activity=0,
+        facts = {
+            '_cls': self.work_session._class_name,
+            'taskType': task.task_type,
+            'start_time': self.clock(),
+            'activity': 0,
+        }
+        with suppress(DuplicateKeyError):  # the user's other tab was faster
+            self.work_session._get_collection().with_options(write_concern=AT_ONCE).update_one(
+                {'user': user_id, 'task': task.id}, {'$setOnInsert': facts}, upsert=True
             )
 
     def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:

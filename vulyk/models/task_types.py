@@ -33,7 +33,7 @@ from vulyk.models.exc import (
     WorkSessionLookUpError,
 )
 from vulyk.models.fields import check_storable
-from vulyk.models.progress import Progress, Standing
+from vulyk.models.progress import Progress, position
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
@@ -415,16 +415,23 @@ class AbstractTaskType:
         if not isinstance(result, dict):
             raise MalformedResultError('result: must be a JSON object.')
         check_storable(result)
+
+        def store() -> str | None:
+            return self._store_answer(user, task_id, result, activity)
+
         try:
-            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result, activity))
+            batch_id = in_transaction(store, turn=f'task {task_id}')
         except NotUniqueError:  # the same user's other request was faster
-            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result, activity))
+            batch_id = in_transaction(store, turn=f'task {task_id}')
         if batch_id is not None:
             counting.fold_closings(batch_id, self.clock())
 
     def _store_answer(self, user: User, task_id: str, result: dict[str, Any], activity: int) -> str | None:
         """Returns the batch whose task was closed by this answer, if it was."""
-        task = self._task(task_id)
+        # The task first: who answers it at the same moment has to repeat, and then has done nothing in vain.
+        new = {'_id': task_id, 'taskType': self.type_name, 'usersProcessed': {'$ne': user.id}}
+        before = None if self._counts_by_hooks() else self._count(new, user, closing=False)
+        task = self._document(before) if before else self._task(task_id)
         if user.id in map(_pk, task._data['users_processed']):  # bare references: nobody has to be fetched
             previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
             if previous is not None and _same_json(previous.result, result):
@@ -435,16 +442,18 @@ class AbstractTaskType:
         answer = self.answer_model(task=task, created_by=user, created_at=now, task_type=self.type_name, result=result)
         if signals.on_task_done.receivers:
             answer.signal_due = now + counting.SIGNAL_GRACE
+        if before and not leases.is_open(before, self.redundancy):
+            answer.extra = True
         try:
             answer.save(force_insert=True)
         except ValidationError as error:  # of a field that the plugin has added to its document
             raise TaskValidationError(str(error)) from error
-        count, was_closed = task.users_count, task.closed  # plugins may change the task at hand
-        closed = self._update_task_on_answer(task, answer, user) and not was_closed
-        if _overrides(self, '_update_task_on_answer'):
-            self._settle(task_id, answer, user, count)
+        if before:
+            closed = leases.is_closed_by(before, self.redundancy, closing=False)
+        else:
+            closed = self._count_by_hooks(task, answer, user)
         Progress.count_answer(self.type_name, user.id, task_id)
-        User.objects(pk=user.id).update_one(inc__processed=1)
+        User._get_collection().update_one({'_id': user.id}, {'$inc': {'processed': 1}})
         end = self.work_session_manager.end_work_session
         end(task, user.id, answer, **({'activity': activity} if accepts(end, 'activity') else {}))
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
@@ -453,16 +462,28 @@ class AbstractTaskType:
         Closing._get_collection().update_one({'_id': task_id}, {'$set': {'batch': _pk(batch)}}, upsert=True)
         return _pk(batch)
 
+    def _count(self, where: dict[str, Any], user: User, *, closing: bool) -> dict[str, Any] | None:
+        """Count an answer of the user in the task; returns the task as it was before, None if there is no such task."""
+        stages = leases.answer(user.id, self.redundancy, self.clock(), closing=closing)
+        return AbstractTask._get_collection().find_one_and_update(where, stages)
+
+    def _counts_by_hooks(self) -> bool:
+        return any(_overrides(self, hook) for hook in ('_update_task_on_answer', '_is_ready_for_autoclose'))
+
+    def _count_by_hooks(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
+        """Let a plugin say what the stored answer means for its task; whether it closed the task."""
+        count, was_closed = task.users_count, task.closed  # plugins may change the task at hand
+        closed = self._update_task_on_answer(task, answer, user) and not was_closed
+        if _overrides(self, '_update_task_on_answer'):
+            self._settle(task.id, answer, user, count)
+        return closed
+
     def _update_task_on_answer(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
         """Count the answer in its task. Returns whether this answer closed the task."""
         closing = self._is_ready_for_autoclose(task, answer)
-        after = AbstractTask._get_collection().find_one_and_update(
-            {'_id': task.id},
-            leases.answer(user.id, self.redundancy, self.clock(), closing=closing),
-            return_document=ReturnDocument.AFTER,
-        )
-        self._mark_extra(answer, after['usersCount'] == task.users_count)
-        return after['closed'] and not task.closed
+        before = self._count({'_id': task.id}, user, closing=closing) or {}
+        self._mark_extra(answer, not leases.is_open(before, self.redundancy))
+        return leases.is_closed_by(before, self.redundancy, closing=closing)
 
     def _settle(self, task_id: str, answer: AbstractAnswer, user: User, count: int) -> None:
         """What a plugin that counts answers itself does not know of: places, and answers that do not count."""
@@ -510,7 +531,7 @@ class AbstractTaskType:
         return self._stats(Progress.raw(self.type_name, user_id).get('total', 0))
 
     def _stats(self, total: int) -> dict[str, int]:
-        return {'total': total, 'position': Standing.position(self.type_name, total, self.clock())}
+        return {'total': total, 'position': position(self.type_name, total)}
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -518,10 +539,10 @@ class AbstractTaskType:
         return self.task_model.objects(task_type=self.type_name)
 
     def _task(self, task_id: str) -> AbstractTask:
-        task = self._tasks().filter(pk=task_id).first()
-        if task is None:
+        raw = AbstractTask._get_collection().find_one({'_id': task_id, 'taskType': self.type_name})
+        if raw is None:
             raise TaskNotFoundError(self._no_such_task(task_id))
-        return task
+        return self._document(raw)
 
     def _no_such_task(self, task_id: str) -> str:
         return f'There is no task {task_id} of type {self.type_name}.'
@@ -540,7 +561,7 @@ def _checked(record: Any, number: int) -> dict[str, Any]:
 
 
 def _overrides(task_type: AbstractTaskType, method: str) -> bool:
-    return getattr(type(task_type), method) is not getattr(AbstractTaskType, method)
+    return getattr(getattr(task_type, method), '__func__', None) is not getattr(AbstractTaskType, method)
 
 
 def _is_key(value: Any, mapping: Mapping[str, Any]) -> bool:
