@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from vulyk import zones
 from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
 from vulyk.models.stats import WorkSession
@@ -64,11 +65,12 @@ class WorkSessionManager:
             raise WorkSessionUpdateError(f'seconds: {seconds} is more than has passed since the session began.')
 
     def end_work_session(
-        self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0
+        self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0, zone: str | None = None
     ) -> None:
         """Close the session with its answer, opening it first if there is none; then ``on_task_done`` goes out.
 
         :param activity: seconds of work since they were last recorded; what exceeds the time passed is cut off.
+        :param zone: the time zone the user is in, as an IANA name, where it is known.
         :raises WorkSessionUpdateError: the session has been finished with another answer already.
         """
         now = self.clock()
@@ -82,6 +84,8 @@ class WorkSessionManager:
             'answer': answer.id,
             'activity': {'$min': [{'$add': [{'$ifNull': ['$activity', 0]}, activity]}, passed]},
         }
+        if zone:
+            facts |= {'zone': zone, 'localDate': now.astimezone(zones.load(zone)).date().isoformat()}
         open_one = {'user': user_id, 'task': task.id, 'end_time': None}
         try:
             self.work_session._get_collection().update_one(open_one, [{'$set': facts}], upsert=True)

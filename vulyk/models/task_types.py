@@ -455,7 +455,8 @@ class AbstractTaskType:
         Progress.count_answer(self.type_name, user.id, task_id)
         User._get_collection().update_one({'_id': user.id}, {'$inc': {'processed': 1}})
         end = self.work_session_manager.end_work_session
-        end(task, user.id, answer, **({'activity': activity} if accepts(end, 'activity') else {}))
+        more = {'activity': activity, 'zone': user.time_zone}
+        end(task, user.id, answer, **{name: value for name, value in more.items() if accepts(end, name)})
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
         if not closed or batch is None:
             return None

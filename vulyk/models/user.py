@@ -69,7 +69,8 @@ class User(Document, UserMixin):
     in ``manages``: they may work on them, and see and correct their tasks and answers. Admins may do everything.
 
     ``username_key`` and ``email_key`` are what must be unique of them; accounts of older versions lack them until
-    ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it.
+    ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it;
+    the browser tells it, until the user chooses one.
     """
 
     username = StringField(max_length=200, required=True)
@@ -79,6 +80,8 @@ class User(Document, UserMixin):
     email = StringField(max_length=200)
     email_key = StringField(db_field='emailKey')
     email_confirmed = BooleanField(default=False, db_field='emailConfirmed')
+    time_zone = StringField(max_length=100, default='', db_field='timeZone')
+    chose_time_zone = BooleanField(default=False, db_field='choseTimeZone')
     active = BooleanField(default=True)
     admin = BooleanField(default=False)
     manages = ListField(StringField(max_length=50))

@@ -572,6 +572,13 @@
     });
   }
 
+  /** Where somebody lives decides which day it is for him; nothing depends on its being known at once. */
+  function tellZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!body.dataset.zoneUrl || !zone || zone === body.dataset.zone) { return; }
+    fetchWithToken(body.dataset.zoneUrl, {method: 'POST', body: new URLSearchParams({zone})}).catch(() => {});
+  }
+
   let isInitialised = false;
 
   function init() {
@@ -581,6 +588,7 @@
     if (wrapper) { addMessagePlaces(); }
     Vulyk.event_handlers();
     if (wrapper) { start(); }
+    tellZone();
   }
 
   const Vulyk = {State, texts, init, event_handlers, load_next, skip_task, save_report, announce, notify, fetch: fetchWithToken};

@@ -36,14 +36,7 @@
     timer = setTimeout(() => look().catch(() => {}), Math.max(0, lookedAt + PAUSE_MS - Date.now()));
   }
 
-  /** Where the volunteer lives decides which day it is for him. */
-  function tellZone() {
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    if (zone && zone !== chip.dataset.zone) { post(chip.dataset.zoneUrl, {zone}).catch(() => {}); }
-  }
-
   document.body.addEventListener('vulyk:next', lookSoon);
   document.body.addEventListener('vulyk:task-error', lookSoon);
   lookSoon();
-  tellZone();
 })();
