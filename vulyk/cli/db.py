@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from flask import current_app
 from pymongo.errors import PyMongoError
 
 from vulyk import loading
-from vulyk.cli.batches import MAX_ID_LENGTH, add_batch, default_batch_id, parse_meta, validate_batch
+from vulyk.cli.batches import MAX_ID_LENGTH, add_batch, default_batch_id, parse_meta, read_facts, validate_batch
 from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
 from vulyk.exporting import writing
 from vulyk.exporting.formats import FORMATS
@@ -46,6 +46,7 @@ def load_files(
     batch: str,
     meta: dict[str, Any],
     *,
+    facts: Mapping[str, Any] | None = None,
     key: str | None = None,
     skip_invalid: bool = False,
     progress: Callable[[], None] = lambda: None,
@@ -53,6 +54,7 @@ def load_files(
     """Load several files as one batch, everything or nothing; they should have been checked with ``loading.check``.
 
     :param meta: facts of the batch that differ from the defaults of the task type.
+    :param facts: what people are told about a new batch, checked by :func:`vulyk.models.facts.check_facts`.
     :raises TaskImportError: naming file, line and reason.
     :raises click.BadParameter: the batch cannot be extended.
     """
@@ -60,7 +62,7 @@ def load_files(
     batch_id = default_batch_id(task_type, default) if batch == default else batch
 
     def publish(count: int) -> None:
-        add_batch(batch_id, count, task_type, default, meta)
+        add_batch(batch_id, count, task_type, default, meta, facts)
 
     if task_type.imports_itself():
         if key or skip_invalid:
@@ -142,6 +144,7 @@ def db_group() -> None:
 @click.argument('path', nargs=-1, required=True)
 @click.option('--batch', help='Id of the new batch; left out: the default batch, which may be extended.')
 @click.option('--meta', type=(str, str), multiple=True, metavar='KEY VALUE', help='A fact of the batch; repeatable.')
+@click.option('--facts', metavar='FILE', help='What people are told about the batch: a JSON file.')
 @click.option('--key', metavar='FIELD', help='Field whose value becomes the id of the task.')
 @click.option('--skip-invalid', is_flag=True, help='Leave out records that are not valid, and count them.')
 @click.option('--dry-run', is_flag=True, help='Only check: counts, problems, and the first three tasks.')
@@ -151,6 +154,7 @@ def load_command(
     path: tuple[str, ...],
     batch: str | None,
     meta: tuple[tuple[str, str], ...],
+    facts: str | None,
     key: str | None,
     skip_invalid: bool,
     dry_run: bool,
@@ -162,8 +166,8 @@ def load_command(
     """
     default = current_app.config['DEFAULT_BATCH']
     batch = validate_batch(None, 'batch', default if batch is None else batch, default)
-    facts = parse_meta(task_type, meta)
-    _check_default_batch(task_type, batch, facts)
+    batch_meta, told = parse_meta(task_type, meta), read_facts(facts)
+    _check_default_batch(task_type, batch, '--meta' if batch_meta else '--facts' if told else None)
     files = [found for pattern in path for found in _expanded(pattern)]
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
@@ -178,7 +182,14 @@ def load_command(
             return
         with _Bar(report.records + report.invalid) as bar:
             result = load_files(
-                task_type, files, batch, facts, key=key, skip_invalid=skip_invalid, progress=bar.advance
+                task_type,
+                files,
+                batch,
+                batch_meta,
+                facts=told,
+                key=key,
+                skip_invalid=skip_invalid,
+                progress=bar.advance,
             )
     except TaskImportError as error:
         raise click.UsageError(f'{error} Nothing was loaded.') from error
@@ -189,14 +200,17 @@ def load_command(
         click.echo(f'{result.invalid} records are not valid and were left out')
 
 
-def _check_default_batch(task_type: AbstractTaskType, batch: str, facts: dict[str, Any]) -> None:
-    """Refuse what the default batch of a type cannot take, before anything is loaded."""
+def _check_default_batch(task_type: AbstractTaskType, batch: str, option: str | None) -> None:
+    """Refuse what the default batch of a type cannot take, before anything is loaded.
+
+    :param option: one that only a new batch takes.
+    """
     default = current_app.config['DEFAULT_BATCH']
     batch_id = default_batch_id(task_type, default) if batch == default else batch
     if len(batch_id) > MAX_ID_LENGTH:
         raise click.BadParameter(f'The id {batch_id} of the default batch is too long; name a batch with --batch.')
-    if facts and Batch.objects(pk=batch_id):
-        raise click.BadParameter(f'--meta: batch {batch_id} exists and keeps its facts; name a new one with --batch.')
+    if option and Batch.objects(pk=batch_id):
+        raise click.BadParameter(f'{option}: batch {batch_id} exists and keeps its facts; name a new one with --batch.')
 
 
 def _tell_problems(report: loading.Report) -> None:

@@ -293,13 +293,14 @@ class AbstractTaskType:
         """The same as :meth:`get_next`, under the name old documentation uses."""
         return self.get_next(user)
 
-    def next_with_stats(self, user: User) -> tuple[dict[str, Any], dict[str, int], dict[str, str]]:
-        """What :meth:`get_next` returns, the user's :meth:`stats_of`, and the task's files as ``{path: SHA-256}``."""
+    def next_with_stats(self, user: User) -> tuple[dict[str, Any], dict[str, int], dict[str, str], str | None]:
+        """What :meth:`get_next` returns, the user's :meth:`stats_of`, the task's files as ``{path: SHA-256}``, its batch."""
         if _overrides(self, 'get_next'):
-            task = self.get_next(user)
-            return task, user.get_stats(self), self.media_of(task['id']) if task else {}
+            data = self.get_next(user)
+            found = self._tasks().filter(pk=data['id']).no_dereference().first() if data else None
+            return data, user.get_stats(self), dict(found.media) if found else {}, _batch_id(found)
         data, task, progress = self._hand_out(user)
-        return data, self._stats(progress.get('total', 0)), dict(task.media) if task else {}
+        return data, self._stats(progress.get('total', 0)), dict(task.media) if task else {}, _batch_id(task)
 
     def get_ahead(self, user: User, number: int) -> list[tuple[dict[str, Any], dict[str, str]]]:
         """Tasks for this user after the one in hand, as pairs of ``as_dict()`` and files.
@@ -356,6 +357,11 @@ class AbstractTaskType:
     def media_of(self, task_id: str) -> dict[str, str]:
         """``{path in the task's data: SHA-256}`` of the files of a task."""
         return dict(self._tasks().filter(pk=task_id).scalar('media').first() or {})
+
+    def batches_of(self, task_ids: Iterable[str]) -> dict[str, str | None]:
+        """``{id of a task: id of its batch}``."""
+        found = AbstractTask._get_collection().find({'_id': {'$in': list(task_ids)}}, {'batch': 1})
+        return {task['_id']: task.get('batch') for task in found}
 
     def record_activity(self, user_id: str | ObjectId, task_id: str, seconds: int) -> None:
         """Add seconds of work to the user's open session, and keep his place in the task longer.
@@ -559,6 +565,11 @@ def _checked(record: Any, number: int) -> dict[str, Any]:
     except MalformedResultError as error:
         raise TaskImportError(str(error), number) from error
     return record
+
+
+def _batch_id(task: AbstractTask | None) -> str | None:
+    # The bare reference: task.batch fails when there is no such document.
+    return _pk(task._data.get('batch')) if task is not None else None
 
 
 def _overrides(task_type: AbstractTaskType, method: str) -> bool:
