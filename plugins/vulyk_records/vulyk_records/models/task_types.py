@@ -5,14 +5,14 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from vulyk.blueprints.gamification.models.task_types import AbstractGamifiedTaskType
 from vulyk.models.exc import TaskValidationError
-from vulyk.models.task_types import AbstractTaskType
 from vulyk_records.models.tasks import MAX_CHARACTERS, Field, RecordsAnswer, RecordsTask
 
 CONTROLS = {'Cc', 'Zl', 'Zp'}  # Unicode categories of control characters and line breaks
 
 
-class RecordsTaskType(AbstractTaskType):
+class RecordsTaskType(AbstractGamifiedTaskType):
     """Copy an index card into the fields of a form."""
 
     answer_model = RecordsAnswer
