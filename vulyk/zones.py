@@ -1,13 +1,20 @@
 """IANA time zones by name."""
 
 import zoneinfo
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import cache, lru_cache
 
 
 def is_zone(name: str) -> bool:
     """Whether there is an IANA time zone of that name."""
-    return name in names()
+    return name in _names()
+
+
+def is_same_clock(one: str, other: str) -> bool:
+    """Whether the two are names of one zone: ``Europe/Kiev`` is what ``Europe/Kyiv`` was called before."""
+    return one == other or all(
+        moment.astimezone(load(one)).utcoffset() == moment.astimezone(load(other)).utcoffset() for moment in _months()
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -20,7 +27,11 @@ def load(name: str) -> tzinfo:
 
 
 @cache
-def names() -> frozenset[str]:
-    """All of them."""
+def _names() -> frozenset[str]:
     # Two names of files that are no places: what "localtime" is differs from machine to machine.
     return frozenset(zoneinfo.available_timezones()) - {'localtime', 'Factory'} | {'UTC'}
+
+
+@cache
+def _months() -> list[datetime]:
+    return [datetime(year, month, 1, tzinfo=UTC) for year in range(1970, 2038) for month in range(1, 13)]

@@ -23,7 +23,6 @@ from tests import factories
 from tests.conftest import find_chromium
 from vulyk.bootstrap import _db
 from vulyk.cli.db import export_reports, load_files
-from vulyk.models.facts import check_facts
 from vulyk.models.user import User
 
 PLUGINS = {
@@ -110,11 +109,10 @@ class Site:
         task_type = self.type(name)
         with as_file(files(task_type.package) / task_type.samples) as samples:
             records = _read(samples / 'tasks.jsonl')[:count]
-            facts = check_facts(json.loads((samples / 'facts.json').read_text(encoding='utf-8')))
             for file in (record[field] for record in records for field in task_type.media_fields):
                 (self._folder / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(samples / file, self._folder / file)
-        self.load(name, records, facts)
+        self.load(name, records)
         truth = self.truth(name)
         return {record['key']: truth[record['key']] for record in records}
 
@@ -124,11 +122,11 @@ class Site:
         with as_file(files(task_type.package) / task_type.samples) as samples:
             return {true['key']: true.get('text') or true['label'] for true in _read(samples / 'truth.jsonl')}
 
-    def load(self, name: str, records: list[dict], facts: dict[str, Any] | None = None, **meta: Any) -> None:
-        """Load tasks into the default batch of a type; ``facts`` and ``meta`` are those of the batch."""
+    def load(self, name: str, records: list[dict], **meta: Any) -> None:
+        """Load tasks into the default batch of a type; ``meta`` are facts of the batch."""
         path = self._folder / f'{name}.jsonl'
         path.write_text(''.join(f'{json.dumps(record)}\n' for record in records), encoding='utf-8')
-        load_files(self.type(name), [str(path)], 'default', meta, facts=facts)
+        load_files(self.type(name), [str(path)], 'default', meta)
 
     def export(self, name: str, batch: str = '__all__', *, closed: bool = False) -> list[list[dict]]:
         """The lines that ``db export`` writes."""
@@ -161,9 +159,15 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def site(host: Host, make_app: Callable[..., Flask], tmp_path: Path) -> Iterator[Site]:
+def site_settings() -> dict[str, Any]:
+    """Further settings of the site; a module that needs some has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture
+def site(host: Host, make_app: Callable[..., Flask], tmp_path: Path, site_settings: dict[str, Any]) -> Iterator[Site]:
     """The site, its database empty but for the default group, which may do everything."""
-    app = make_app(ENABLED_TASKS=PLUGINS, ENABLE_ADMIN=True, MONGODB_TIMEOUT_SECONDS=10)
+    app = make_app(ENABLED_TASKS=PLUGINS, ENABLE_ADMIN=True, MONGODB_TIMEOUT_SECONDS=10, **site_settings)
     assert app.plugin_errors == {}
     _db.prepare(app)
     host.app = app

@@ -58,7 +58,14 @@ def test_wall_shows_earned_badges_and_progress_of_the_others(mine, play, member)
     assert 'Still to earn: 3' in page
     assert re.search(r'/gamification/static/badges/first-cell.svg\?v=\w+', page)
     assert 'https://badges.example/w.png' in page
-    for text in ('Earned on 2026-11-20', '3 of 10', '7 extra points', '3 of 4', 'Project: Game', 'Regular'):
+    for text in (
+        'Earned on <time>2026-11-20</time>',
+        '3 of 10',
+        'Extra points: 7',
+        '3 of 4',
+        'Project: Game',
+        'Regular',
+    ):
         assert text in page
 
 
@@ -101,8 +108,8 @@ def test_my_events_tell_everything_that_happened(mine, play, member):
         'An answer in “Game”',
         'New badge: Beginner',
         'The batch “letters” is finished',
-        '+2.5 actual coins',
-        'You gave 0.5 to Lamp',
+        '+2.5 coins',
+        'You gave 0.5 coins to Lamp',
         '−0.5 coins',
         'You took an answer back',
         '2026-11-20 12:00',
@@ -156,7 +163,7 @@ def test_donation_by_the_form_sent_twice_is_made_once(mine, play, member):
         ('lamp', '0', 'greater than zero'),
         ('lamp', '<b>', 'greater than zero'),
         ('partner', '1', 'takes no donations now'),
-        ('lamp', '99', 'You have 5 coins to give'),
+        ('lamp', '99', 'You can give 5 coins at most'),
     ],
 )
 def test_refusals_are_told_kindly_and_keep_what_was_typed(mine, play, member, fund, amount, text):
@@ -182,7 +189,7 @@ def test_totals_add_up(mine, play, member):
 
 
 def test_time_of_an_event_is_that_of_the_volunteer(mine, play, member):
-    mine.post('/account/time-zone/browser', data={'zone': 'Asia/Tokyo'})
+    mine.post('/gamification/users/me/zone', data={'zone': 'Asia/Tokyo'})
     since = state_of(member)['zones'][0]['since']
     play.answer(member, at=since.replace(year=since.year + 1, month=6, day=1, hour=20, minute=30, tzinfo=UTC))
     year = since.year + 1

@@ -15,8 +15,7 @@ from vulyk.models.user import User
 class WorkSession(Document):
     """A span of time in which one user worked on one task; at most one per user and task.
 
-    ``activity`` is in seconds. Sessions without ``answer`` and ``end_time`` are still open. ``zone`` is the time zone the user
-    was in at the end, and ``local_date`` the day it was for him (``2026-11-21``); both are missing where it was not known.
+    ``activity`` is in seconds. Sessions without ``answer`` and ``end_time`` are still open.
     """
 
     user = ReferenceField(User, reverse_delete_rule=CASCADE, required=True)
@@ -26,8 +25,6 @@ class WorkSession(Document):
     start_time = DateTimeField(required=True, default=lambda: datetime.now(UTC))
     end_time = DateTimeField()
     activity = LongField(default=0)
-    zone = StringField()
-    local_date = StringField(db_field='localDate')
 
     meta = {
         'collection': 'work_sessions',

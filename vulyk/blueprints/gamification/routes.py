@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response, abort, current_app, make_response, redirect, render_template, request, url_for
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, ngettext
 from flask_login import current_user, login_required
 
 from vulyk.blueprints.gamification import admin, cli, exchange, game, listeners
@@ -34,6 +34,7 @@ from vulyk.blueprints.gamification.services import (
     StatsService,
     donations_by_fund,
     entries_of,
+    set_zone,
     standing_of,
     wall_of,
 )
@@ -96,6 +97,9 @@ gamification.add_context_filler(
         'stats_service': StatsService,
         'standing': lambda: standing_of(current_user.id),
         'badge_url': badge_url,
+        'number': number_text,
+        'points': points_text,
+        'coins': coins_text,
         'currency': game.the_game().currency,
         'version': static_version(),
     }
@@ -110,6 +114,26 @@ def badge_url(badge: str) -> str:
     if badge.startswith(('/', 'https://', 'http://', 'data:image/')):
         return badge
     return url_for('gamification.static', filename=f'badges/{badge or "cell.svg"}', v=static_version())
+
+
+def number_text(amount: Decimal, signed: bool = False) -> str:
+    """An amount as it is shown: ``0.5``; with its sign: ``+1``, ``−0.5``."""
+    return f'{amount:+f}'.replace('-', '−') if signed else f'{amount:f}'
+
+
+def points_text(amount: Decimal, signed: bool = False) -> str:
+    """An amount of points in words: ``1 point``."""
+    return str(ngettext('%(points)s point', '%(points)s points', _grammar(amount), points=number_text(amount, signed)))
+
+
+def coins_text(amount: Decimal, signed: bool = False) -> str:
+    """An amount of coins in words: ``2.5 coins``."""
+    return str(ngettext('%(coins)s coin', '%(coins)s coins', _grammar(amount), coins=number_text(amount, signed)))
+
+
+def _grammar(amount: Decimal) -> int:
+    """The whole number whose grammar an amount has: a fraction that of a few."""
+    return int(abs(amount)) if amount == int(amount) else 2
 
 
 @cache
@@ -244,7 +268,8 @@ def news() -> Response:
     """What the page tells me: points, level, and the badges and levels that I have not seen yet."""
     standing = standing_of(me().id)  # asked first: what comes in between is not marked as seen
     events = [event.to_dict(ignore_answer=True) for event in EventModel.get_news(me())]
-    return json_answer({'points': standing.points, 'level': standing.level, 'until': standing.number, 'events': events})
+    shown = {'points': standing.points, 'points_text': points_text(standing.points), 'level': standing.level}
+    return json_answer({**shown, 'until': standing.number, 'events': events})
 
 
 @gamification.get('/users/me/state')
@@ -266,18 +291,25 @@ def user_state(user_id: str) -> Response:
     return json_answer({'state': UserStateModel.get_or_create_by_user(user).to_dict()})
 
 
+@gamification.post('/users/me/zone')
+@answers_json
+@for_members
+def my_zone() -> Response:
+    """Where I live: an IANA time zone."""
+    try:
+        set_zone(me(), request.form.get('zone', ''), datetime.now(UTC))
+    except ValueError:
+        abort(HTTPStatus.BAD_REQUEST, gettext('zone: must be the name of a time zone such as Europe/Kyiv.'))
+    return json_answer({'done': True})
+
+
 # --- pages ----------------------------------------------------------------------------------------------------------------
 
 
 def game_page(name: str, **context: Any) -> str:
     """Render a page of the game."""
     names = {kind.type_name: kind.name or kind.type_name for kind in current_app.task_types.values()}
-    return render_template(f'gamification/{name}', project_names=names, signed=signed, **context)
-
-
-def signed(amount: Decimal) -> str:
-    """An amount with its sign: ``+1``, ``−0.5``."""
-    return f'{amount:+f}'.replace('-', '−')
+    return render_template(f'gamification/{name}', project_names=names, **context)
 
 
 @gamification.get('/my/badges')

@@ -29,7 +29,7 @@ from vulyk.models.tasks import AbstractTask
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
 from vulyk.utils import aware
-from vulyk.zones import is_zone, load
+from vulyk.zones import is_same_clock, is_zone, load
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,8 @@ class StatsService:
 class Standing(NamedTuple):
     """Points and level at a glance.
 
-    ``next_points`` is where the next level begins, None at the last one. ``number`` is that of his latest fact.
+    ``next_points`` is where the next level begins, None at the last one. ``zone`` is the time zone his days are counted in.
+    ``number`` is that of his latest fact.
     """
 
     points: Decimal
@@ -187,16 +188,18 @@ class Standing(NamedTuple):
     level_points: Decimal
     next_level: int | None
     next_points: Decimal | None
+    zone: str
     number: int
 
 
 def standing_of(user_id: ObjectId) -> Standing:
     """How far a user is; read with one small question, as every page shows it."""
-    wanted = {'points': 1, 'level': 1, 'number': 1}
+    wanted = {'points': 1, 'level': 1, 'number': 1, 'zones': {'$slice': -1}}
     stored = UserStateModel._get_collection().find_one({'user': user_id}, wanted) or {}
     points, level, levels = exact(stored.get('points') or 0), stored.get('level') or 0, the_game().levels
     next_level, next_points = levels.after(points) or (None, None)
-    return Standing(points, level, levels.begin(level), next_level, next_points, stored.get('number') or 0)
+    zone = stored['zones'][0]['zone'] if stored.get('zones') else the_game().default_zone
+    return Standing(points, level, levels.begin(level), next_level, next_points, zone, stored.get('number') or 0)
 
 
 class Badge(NamedTuple):
@@ -277,6 +280,8 @@ def _entry(fact: dict[str, Any], rules: dict[str, Rule], funds: dict[str, str]) 
 def set_zone(user: User, zone: str, now: datetime) -> None:
     """Note in which time zone a volunteer lives from now on; days that have passed stay what they were.
 
+    Another name of the same zone is no move: browsers call them differently.
+
     :raises ValueError: there is no such zone.
     """
     if not is_zone(zone):
@@ -288,7 +293,7 @@ def set_zone(user: User, zone: str, now: datetime) -> None:
         state = states.find_one({'user': user.id}, {'zones': 1, 'counters.last': 1})
         known = state.get('zones') or []
         current = known[-1]['zone'] if known else the_game().default_zone
-        if zone == current or len(known) >= MAX_MOVES:
+        if is_same_clock(zone, current) or len(known) >= MAX_MOVES:
             return
         # Not before the last answer that has been counted: the day it was counted for would be another one.
         last = (state.get('counters') or {}).get('last')

@@ -5,7 +5,8 @@
   const chip = document.getElementById('vg-chip');
   if (!chip || !window.Vulyk?.notify) { return; }
 
-  const PAUSE_MS = 10000;  // answers may come every second; news need not
+  const PAUSE_MS = 5000;  // answers may come every second; news need not
+  const ZONE_TOLD = 'vulyk.game.zone';
   const texts = JSON.parse(chip.dataset.texts);
   const say = (name, values) => texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 
@@ -13,16 +14,19 @@
   let timer = 0;
 
   async function post(address, form) {
-    return Vulyk.fetch(address, {method: 'POST', body: new URLSearchParams(form)});
+    const response = await Vulyk.fetch(address, {method: 'POST', body: new URLSearchParams(form)});
+    await response.text();  // a body nobody reads keeps its connection
+    return response;
   }
 
   async function look() {
     lookedAt = Date.now();
     const response = await fetch(chip.dataset.newsUrl, {cache: 'no-store', headers: {Accept: 'application/json'}});
     if (!response.ok) { return; }
-    const {points, level, events, until} = (await response.json()).result;
+    const {points, points_text: pointsText, level, events, until} = (await response.json()).result;
     document.getElementById('vg-level').textContent = level;
-    document.getElementById('vg-points').textContent = say('sum', {points});
+    document.getElementById('vg-points').textContent = pointsText;
+    document.getElementById('vg-number').textContent = points;
     for (const {achievements, level_given: reached} of events) {
       for (const {name, bonus} of achievements) { Vulyk.notify(say(bonus ? 'bonus' : 'badge', {name, bonus}), 'info'); }
       if (reached) { Vulyk.notify(say('level', {level: reached}), 'info'); }
@@ -36,7 +40,21 @@
     timer = setTimeout(() => look().catch(() => {}), Math.max(0, lookedAt + PAUSE_MS - Date.now()));
   }
 
+  /**
+   * Where the volunteer lives decides which day it is for him. Told once: the server may keep another name of the same zone,
+   * or not know it, and would be told again with every page.
+   */
+  async function tellZone() {
+    const {zone: known, zoneUrl} = chip.dataset;
+    const {timeZone: zone} = Intl.DateTimeFormat().resolvedOptions();
+    const told = `${document.body.dataset.user} ${known} ${zone}`;
+    if (!zone || zone === known || localStorage.getItem(ZONE_TOLD) === told) { return; }
+    const response = await post(zoneUrl, {zone});
+    if (response.status < 500) { localStorage.setItem(ZONE_TOLD, told); }
+  }
+
   document.body.addEventListener('vulyk:next', lookSoon);
   document.body.addEventListener('vulyk:task-error', lookSoon);
   lookSoon();
+  tellZone().catch(() => {});
 })();

@@ -1,1 +1,0 @@
-"""Data out: answers are read (``reading``), shaped (``formats``) and written (``writing``)."""
