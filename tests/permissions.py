@@ -23,6 +23,8 @@ POST /logout                                  in    in   in   in   in
 POST /demo/<role>                             in    in   in   in   in
 GET  /account                                 form  in   in   in   in
 POST /account/username                        form  in   in   in   in
+POST /account/time-zone                       form  in   in   in   in
+POST /account/time-zone/browser               401   in   in   in   in
 POST /account/password                        form  in   in   in   in
 POST /account/sessions/end                    form  in   in   in   in
 POST /account/sessions/<session_id>/end       form  in   in   in   in
@@ -50,7 +52,6 @@ POST /gamification/events/mark_viewed         403   in   in   in   in
 GET  /gamification/news                       403   in   in   in   in
 GET  /gamification/users/me/state             403   in   in   in   in
 GET  /gamification/users/<user_id>/state      403   in   in   in   in
-POST /gamification/users/me/zone              403   in   in   in   in
 GET  /gamification/my/badges                  form  in   in   in   in
 GET  /gamification/my/events                  form  in   in   in   in
 GET  /gamification/my/wallet                  form  in   in   in   in

@@ -5,18 +5,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import nh3
 from flask import Response, abort, current_app, g, make_response, redirect, render_template, request, session, url_for
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from flask_login import current_user, login_required, login_user, logout_user
 from flask_wtf.csrf import generate_csrf
+from mongoengine import Q
 from werkzeug.wrappers import Response as BaseResponse
 
 from vulyk import demo
 from vulyk.models import media as media_storage
 from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
+from vulyk.models.facts import FACTS, is_language, to_public
 from vulyk.models.fields import parse_json_object
-from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.models.tasks import AbstractTask, Batch, facts_of
 from vulyk.models.user import User
 from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from vulyk.models.task_types import AbstractTaskType
 
 ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info')
+SHOWN_BATCHES, READ_BATCHES = 3, 50  # for each project on the home page
 NOTHING_LEFT = 'There is no task having type like this'
 View = Callable[..., Any]
 
@@ -166,7 +170,17 @@ def index() -> 'ResponseReturnValue':
     came_from_sign_in = current_app.config['REDIRECT_USER_AFTER_LOGIN'] and len(mine) == 1
     if came_from_sign_in:
         return redirect(url_for('task_home', type_id=mine[0].type_name))
-    return page('index.html', task_types=[kind.to_dict() for kind in mine])
+    return page('index.html', task_types=[{**kind.to_dict(), **open_batches(kind.type_name)} for kind in mine])
+
+
+def open_batches(type_name: str) -> dict[str, Any]:
+    """What the home page tells of the batches in work: ``batches``, the first of them, and whether there are more."""
+    described = Q(title__exists=True) | Q(description__exists=True)
+    found = Batch.objects(described, task_type=type_name, closed__ne=True, paused__ne=True)
+    first = found.order_by('-priority', 'created_at').only(*FACTS)[:READ_BATCHES]
+    # Batches that differ in nothing people are told are one to them.
+    told = list({str(shown): shown for shown in (batch_for_page(batch.facts) for batch in first)}.values())
+    return {'batches': told[:SHOWN_BATCHES], 'more_batches': len(told) > SHOWN_BATCHES}
 
 
 @login_required
@@ -200,13 +214,14 @@ def next_page(type_id: str) -> Response:
     """The next task of this type for me; with ``?ahead=n`` up to n more, whose places are kept for me."""
     task_type = my_task_type(type_id)
     number = number_of_tasks_ahead()
-    task, stats, files = task_type.next_with_stats(me())
+    task, stats, files, batch_id = task_type.next_with_stats(me())
     if not task:
         return nothing_left(waiting=task_type.may_come_back(me()))
-    result = {'task': with_media(type_id, task, files), 'stats': stats}
+    result = {'task': with_surroundings(type_id, task, files, batch_id), 'stats': stats}
     if number:
         more = task_type.get_ahead(me(), number)
-        result['ahead'] = [with_media(type_id, task, files) for task, files in more]
+        batches = task_type.batches_of(task['id'] for task, _ in more)
+        result['ahead'] = [with_surroundings(type_id, task, files, batches.get(task['id'])) for task, files in more]
     return json_response(result)
 
 
@@ -218,10 +233,29 @@ def nothing_left(*, waiting: bool) -> Response:
     return response
 
 
-def with_media(type_id: str, task: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
-    """The task with the addresses of its files, if it has any."""
-    urls = {path: url_for('media', type_id=type_id, digest=digest) for path, digest in files.items()}
-    return {**task, 'media': urls} if urls else task
+def with_surroundings(
+    type_id: str, task: dict[str, Any], files: dict[str, str], batch_id: str | None
+) -> dict[str, Any]:
+    """The task with what the page needs besides, as far as there is any.
+
+    :returns: the task, with ``media`` (addresses of its files), ``lang`` (language of its content: its own, else that of
+        its batch) and ``batch`` (what people are told about that: :func:`batch_for_page`).
+    """
+    data = task.get('data')
+    own = data.get('lang') if isinstance(data, dict) else None
+    told = facts_of(type_id, batch_id)
+    more = {
+        'media': {path: url_for('media', type_id=type_id, digest=digest) for path, digest in files.items()},
+        'lang': own if is_language(own) else told.get('lang'),
+        'batch': {'id': batch_id, **batch_for_page(told)} if told else None,
+    }
+    return {**task, **{name: value for name, value in more.items() if value}}
+
+
+def batch_for_page(told: dict[str, Any]) -> dict[str, str]:
+    """Facts of a batch in the language of the site; ``help`` is HTML without anything that could run."""
+    shown = to_public(told, str(get_locale()))
+    return {**shown, 'help': nh3.clean(shown['help'])} if 'help' in shown else shown
 
 
 def number_of_tasks_ahead() -> int:

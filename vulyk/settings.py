@@ -64,6 +64,7 @@ WARM_WELCOME = (
     'Pick a project, solve a small task, and it becomes data that everybody can use.</p>'
 )
 THANKS_TASK_MESSAGE = 'You have done every task we have for you here. The project is closer to its goal because of you.'
+CONTRIBUTORS_TERMS = ''  # under which terms volunteers give their answers; manifests of exports say so
 SITE_IS_CLOSED = False
 REDIRECT_USER_AFTER_LOGIN = True
 LANGUAGE: str | None = None  # 'ua', 'uk', 'ru'; anything else is English

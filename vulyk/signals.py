@@ -3,6 +3,8 @@
 ``on_task_done``: sender is the work session manager, keyword ``answer`` the stored answer.
 ``on_batch_done``: sender is the :class:`~vulyk.models.tasks.Batch` as it is after it was closed.
 ``on_answer_withdrawn``: sender is the :class:`~vulyk.models.tasks.WithdrawnAnswer`.
+``on_time_zone_changed``: sender is the :class:`~vulyk.models.user.User`, keyword ``zone`` an IANA name; sent just before the
+account has it.
 
 Each goes out at least once: when a receiver fails, or the process dies before all were told, it is sent again later, to all
 of them. Receivers must be able to stand that.
@@ -18,6 +20,7 @@ _signals = Namespace()
 on_task_done = _signals.signal('on_task_done')
 on_batch_done = _signals.signal('on_batch_done')
 on_answer_withdrawn = _signals.signal('on_answer_withdrawn')
+on_time_zone_changed = _signals.signal('on_time_zone_changed')
 
 log = logging.getLogger(__name__)
 

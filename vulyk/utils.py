@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ class HTTPStatus(IntEnum):
 
 def accepts(function: Callable[..., Any], parameter: str) -> bool:
     """Whether a function that a plugin may have overridden knows a parameter that came later."""
+    return _accepts(getattr(function, '__func__', function), parameter)
+
+
+@lru_cache(maxsize=256)  # reading a signature takes as long as a query
+def _accepts(function: Callable[..., Any], parameter: str) -> bool:
     parameters = inspect.signature(function).parameters.values()
     return any(known.name == parameter or known.kind is known.VAR_KEYWORD for known in parameters)
 

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 def is_zone(name: str) -> bool:
     """Whether there is an IANA time zone of that name."""
-    return name in _names()
+    return name in names()
 
 
 def is_same_clock(one: str, other: str) -> bool:
@@ -27,7 +27,8 @@ def load(name: str) -> tzinfo:
 
 
 @cache
-def _names() -> frozenset[str]:
+def names() -> frozenset[str]:
+    """All of them."""
     # Two names of files that are no places: what "localtime" is differs from machine to machine.
     return frozenset(zoneinfo.available_timezones()) - {'localtime', 'Factory'} | {'UTC'}
 

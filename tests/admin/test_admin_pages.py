@@ -263,12 +263,46 @@ def test_batches_show_how_far_they_are(admin_client, work):
     assert admin_client.get('/admin/batch/details/?id=b1').status_code == 200
 
 
-def test_only_the_priority_of_a_batch_is_edited(admin_client, work):
+def test_counters_of_a_batch_are_not_edited(admin_client, work):
     assert '1 / 3' in admin_client.get('/admin/batch/edit/?id=b1').text
     form = {'priority': '7', 'closed': 'y', 'tasks_count': '99', 'tasks_processed': '98'}
     assert admin_client.post('/admin/batch/edit/?id=b1', data=form).status_code == 302
     batch = Batch.objects.get(pk='b1')
     assert (batch.priority, batch.closed, batch.tasks_count, batch.tasks_processed) == (7, False, 3, 1)
+
+
+def fact_form(**texts):
+    """What the browser sends: pairs of language and text, lines as they are."""
+    return {'priority': '0', **{name: ['', text] if isinstance(text, str) else text for name, text in texts.items()}}
+
+
+def test_facts_of_a_batch_are_edited(admin_client, work):
+    form = fact_form(title=['', '', 'en', 'Cats', 'uk', 'Коти'], description='All of them', licence=['CC0 1.0'])
+    assert admin_client.post('/admin/batch/edit/?id=b1', data=form).status_code == 302
+    facts = {'title': {'en': 'Cats', 'uk': 'Коти'}, 'description': 'All of them', 'licence': 'CC0 1.0'}
+    assert Batch.objects.get(pk='b1').facts == facts
+    assert 'Коти' in admin_client.get('/admin/batch/edit/?id=b1').text
+    assert 'Cats' in admin_client.get('/admin/batch/').text
+    admin_client.post('/admin/batch/edit/?id=b1', data=fact_form(title='', description=' ', licence=['']))
+    assert Batch.objects.get(pk='b1').facts == {}
+    assert not Batch.objects(title__exists=True)
+
+
+@pytest.mark.parametrize(
+    ('form', 'reason'),
+    [
+        ({'title': ['', 'Cats', 'uk', 'Коти']}, 'either one text for everybody or one for each language'),
+        ({'title': ['', 'x' * 201]}, 'more than the 200'),
+        ({'title': ['no tag', 'x']}, 'is not a language tag'),
+        ({'lang': ['Latein, alt']}, 'is not a language tag'),
+    ],
+    ids=str,
+)
+def test_odd_facts_of_a_batch_are_refused_and_stay_in_the_form(admin_client, work, form, reason):
+    page = admin_client.post('/admin/batch/edit/?id=b1', data={'priority': '7', **form}).text
+    assert reason in page
+    assert next(iter(form.values()))[-1] in page
+    assert (Batch.objects.get(pk='b1').facts, Batch.objects.get(pk='b1').priority) == ({}, 0)
 
 
 @pytest.mark.parametrize('priority', ['many', '10000000000000000000000', '1.5'])

@@ -23,6 +23,7 @@ from tests import factories
 from tests.conftest import find_chromium
 from vulyk.bootstrap import _db
 from vulyk.cli.db import export_reports, load_files
+from vulyk.models.facts import check_facts
 from vulyk.models.user import User
 
 PLUGINS = {
@@ -109,10 +110,11 @@ class Site:
         task_type = self.type(name)
         with as_file(files(task_type.package) / task_type.samples) as samples:
             records = _read(samples / 'tasks.jsonl')[:count]
+            facts = check_facts(json.loads((samples / 'facts.json').read_text(encoding='utf-8')))
             for file in (record[field] for record in records for field in task_type.media_fields):
                 (self._folder / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(samples / file, self._folder / file)
-        self.load(name, records)
+        self.load(name, records, facts)
         truth = self.truth(name)
         return {record['key']: truth[record['key']] for record in records}
 
@@ -122,11 +124,11 @@ class Site:
         with as_file(files(task_type.package) / task_type.samples) as samples:
             return {true['key']: true.get('text') or true['label'] for true in _read(samples / 'truth.jsonl')}
 
-    def load(self, name: str, records: list[dict], **meta: Any) -> None:
-        """Load tasks into the default batch of a type; ``meta`` are facts of the batch."""
+    def load(self, name: str, records: list[dict], facts: dict[str, Any] | None = None, **meta: Any) -> None:
+        """Load tasks into the default batch of a type; ``facts`` and ``meta`` are those of the batch."""
         path = self._folder / f'{name}.jsonl'
         path.write_text(''.join(f'{json.dumps(record)}\n' for record in records), encoding='utf-8')
-        load_files(self.type(name), [str(path)], 'default', meta)
+        load_files(self.type(name), [str(path)], 'default', meta, facts=facts)
 
     def export(self, name: str, batch: str = '__all__', *, closed: bool = False) -> list[list[dict]]:
         """The lines that ``db export`` writes."""

@@ -1,7 +1,5 @@
 """The game as volunteers see it."""
 
-from datetime import UTC, datetime
-
 import pytest
 from playwright.sync_api import expect
 
@@ -11,7 +9,6 @@ from tests.gamification.play import make_rule, state_of, work_all
 from tests.gamification.test_api import make_fund, picture
 from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models.rules import forget_rules
-from vulyk.blueprints.gamification.services import set_zone
 
 
 @pytest.fixture
@@ -82,17 +79,10 @@ def test_answer_toast_badge_donation(page, site, user, signed_in, truth, watch):
     expect(page.locator('.vg-event').first).to_contain_text('You gave 1.5 coins to Lamp')
 
 
-@pytest.mark.parametrize(
-    ('known', 'stored'),
-    [(None, ['Asia/Calcutta']), ('Asia/Kolkata', ['Asia/Kolkata']), ('Europe/Kyiv', ['Europe/Kyiv', 'Asia/Calcutta'])],
-    ids=['unknown', 'other name', 'moved'],
-)
-def test_zone_is_told_once(open_browser, site, user, signed_in, watch, known, stored):
-    if known:
-        set_zone(user, known, datetime.now(UTC))
+def test_zone_is_told_once(open_browser, user, signed_in, watch):
     page = signed_in(open_browser(timezone_id='Asia/Kolkata'), user)
     for _ in range(2):
         page.goto('/')
         page.wait_for_load_state('networkidle')  # every answer has been read to its end
-    assert watch.posts('/users/me/zone') == 1
-    assert [change['zone'] for change in state_of(user)['zones']] == stored
+    assert watch.posts('/time-zone') == 1
+    assert [change['zone'] for change in state_of(user)['zones']] == ['Asia/Calcutta']

@@ -284,9 +284,20 @@ def expect_legible(page: Page, root: str, address: str) -> None:
 def test_page_of_a_task_shows_who_made_it(page, site, user, signed_in):
     site.load_samples('transcription', 1)
     open_project(signed_in(page, user), 'transcription')
-    credit = page.locator('#current_task .vt-credit')
+    credit = page.locator('#vk-batch')
     expect(credit).to_contain_text('Johannes Baiter and the volunteers of archiscribe.jbaiter.de')
+    expect(page.locator('#vt-text')).to_have_attribute('lang', 'de')
     expect(credit.get_by_role('link', name='CC BY 4.0')).to_be_visible()
+
+
+def test_facts_of_a_batch_reach_the_page_of_an_older_plugin_too(page, site, user, signed_in):
+    facts = {'title': 'Old cards', 'help': '<p>Look <i>twice</i></p>', 'licence': 'CC0 1.0', 'lang': 'fr'}
+    site.load('legacy_cards', [{'number': 1, 'title': 'A card', 'lines': []}], facts)
+    open_project(signed_in(page, user), 'legacy_cards')
+    expect(page.locator('#vk-batch')).to_have_text('Old cards · CC0 1.0')
+    expect(page.locator('#current_task')).to_have_attribute('lang', 'fr')
+    page.get_by_role('button', name='Help').click()
+    expect(page.locator('#tag_hints')).to_contain_text('Look twice')
 
 
 @pytest.mark.parametrize('name', ['images', 'transcription', 'legacy_cards'])

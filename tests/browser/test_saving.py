@@ -422,7 +422,7 @@ def test_escape_closes_help_and_menu_without_skipping(page, user, task, watch):
     expect(page.get_by_role('button', name='Sign out')).to_be_visible()
     page.keyboard.press('Escape')
     expect(page.get_by_role('button', name='Sign out')).to_be_hidden()
-    assert watch.posts('/') == 0
+    assert watch.posts('/type/') == 0
     expect(page.locator('#vt-text')).to_have_value(LINE)
 
 

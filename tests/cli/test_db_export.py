@@ -1,5 +1,6 @@
 """``db export``: what volunteers have answered, one line per task."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 from vulyk_plain.models.tasks import PlainAnswer
 
 from tests.factories import answer, make_tasks, make_user
+from vulyk.exporting import writing
+from vulyk.exporting.formats import Shaper
+from vulyk.models.audit import AuditRecord
 from vulyk.models.tasks import Batch
 
 
@@ -152,7 +156,7 @@ def test_old_file_is_replaced(runner, work, out):
     out.write_text('of yesterday\n')
     runner('db', 'export', 'plain_task', str(out), '--batch', 'b1')
     assert numbers(out) == [[1, 2]]
-    assert list(out.parent.iterdir()) == [out]
+    assert sorted(path.name for path in out.parent.iterdir()) == ['out.jsonl', 'out.jsonl.manifest.json']
 
 
 def test_link_stays_a_link(runner, work, out, tmp_path):
@@ -178,3 +182,92 @@ def test_exported_batch_may_be_closed_or_open(runner, plain, out):
         answer(plain, task, make_user(), {'n': 1})
     assert Batch.objects.get().closed
     assert runner('db', 'export', 'plain_task', str(out), '--batch', 'b1').exit_code == 0
+
+
+# --- formats ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_answer_a_line_on_demand(runner, work, out):
+    runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--format', 'jsonl')
+    assert [line['answer'] for line in lines(out)] == [{'n': 1}, {'n': 2}]
+
+
+def test_table_on_demand(runner, work, out):
+    runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--format', 'csv')
+    first, *rows = out.read_text().splitlines()
+    assert first == 'task.id,task.closed,task.data.n,answer.n,user.username,user.email'
+    assert [row.split(',')[3] for row in rows] == ['1', '2']
+
+
+def test_file_is_packed_as_its_name_says(runner, work, tmp_path):
+    runner('db', 'export', 'plain_task', str(tmp_path / 'out.jsonl.gz'), '--batch', 'b1')
+    assert len(json.loads(gzip.decompress((tmp_path / 'out.jsonl.gz').read_bytes()))) == 2
+
+
+def test_standard_output_holds_the_answers_and_nothing_else(runner, work):
+    result = runner('db', 'export', 'plain_task', '-', '--batch', 'b1')
+    assert [entry['answer']['n'] for entry in json.loads(result.stdout)] == [1, 2]
+    assert 'Finished exporting answers for 1 tasks' in result.stderr
+
+
+def test_unknown_format_is_refused_with_those_there_are(runner, work, out):
+    result = runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--format', 'xls')
+    assert (result.exit_code, "'tasks', 'jsonl', 'csv'" in result.output, out.exists()) == (2, True, False)
+
+
+# --- which --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('since', 'expected'), [('2020-01-01', [[1, 2]]), ('2999-01-01T00:00+02:00', [])])
+def test_tasks_without_newer_answers_are_left_out(runner, work, out, since, expected):
+    assert runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--since', since).exit_code == 0
+    assert numbers(out) == expected
+
+
+@pytest.mark.parametrize('since', ['yesterday', '2026-13-01', ''])
+def test_time_that_is_none_is_refused_with_an_example(runner, work, out, since):
+    result = runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--since', since)
+    assert (result.exit_code, 'Write 2026-11-20' in result.output) == (2, True)
+
+
+def test_addresses_are_exported_on_demand_and_that_is_recorded(runner, work, out):
+    runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--with-emails')
+    assert {entry['user']['email'].partition('@')[2] for entry in lines(out)[0]} == {'example.org'}
+    entry = AuditRecord.objects.get()
+    assert (entry.action, entry.subject) == ('answers.export_with_emails', 'batch b1 of plain_task')
+    assert (entry.actor.endswith('on the command line'), entry.after['to']) == (True, str(out))
+
+
+def test_export_without_addresses_is_not_recorded(runner, work, out):
+    runner('db', 'export', 'plain_task', str(out), '--batch', 'b1')
+    assert AuditRecord.objects.count() == 0
+
+
+# --- going on -----------------------------------------------------------------------------------------------------------
+
+
+def test_interrupted_export_tells_how_to_go_on_and_does(runner, work, out, monkeypatch):
+    shape, written = Shaper.shape, []
+
+    def fail(self, entries):
+        written.append(entries)
+        if len(written) == 2:
+            raise OSError(28, 'No space left on device')
+        return shape(self, entries)
+
+    monkeypatch.setattr(writing, 'CHECKPOINT_BYTES', 1)
+    monkeypatch.setattr(Shaper, 'shape', fail)
+    result = runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--export-all')
+    assert (result.exit_code, 'the same command with --resume goes on' in result.output) == (1, True)
+    assert not out.exists()
+    result = runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--export-all', '--resume')
+    assert (result.exit_code, 'for 3 tasks' in result.output) == (0, True)
+    assert numbers(out) == [[], [1, 2], [3]]
+
+
+def test_resuming_with_other_options_is_refused(runner, work, out, monkeypatch):
+    monkeypatch.setattr(writing, 'CHECKPOINT_BYTES', 1)
+    monkeypatch.setattr(writing, 'manifest', lambda *_: 1 / 0)
+    runner('db', 'export', 'plain_task', str(out), '--batch', 'b1')
+    result = runner('db', 'export', 'plain_task', str(out), '--batch', 'b1', '--export-all', '--resume')
+    assert (result.exit_code, 'closed was True and is False' in result.output) == (2, True)

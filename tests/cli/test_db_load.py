@@ -380,3 +380,42 @@ def test_default_batch_of_a_type_with_a_long_name_is_refused_in_a_sentence(runne
     runner('db', 'load', 'plain_task', write('a', {'n': 1}))
     result = runner('db', 'load', name, write('b', {'n': 2}))
     assert (result.exit_code, '--batch' in result.output) == (2, True)
+
+
+# --- what people are told about a batch -------------------------------------------------------------------------------
+
+
+def test_facts_come_from_a_file(runner, write):
+    facts = write('facts.json', {'title': {'en': 'Cats', 'uk': 'Коти'}, 'licence': 'CC0 1.0', 'lang': 'en'})
+    assert runner('db', 'load', 'plain_task', write('a', {'n': 1}), '--batch', 'b', '--facts', facts).exit_code == 0
+    batch = Batch.objects.get()
+    assert batch.facts == {'title': {'en': 'Cats', 'uk': 'Коти'}, 'licence': 'CC0 1.0', 'lang': 'en'}
+    assert batch.batch_meta == {'weight': 1.0, 'urgent': False, 'note': ''}
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'{"author": "x"}', 'author: there is no such fact'),
+        (b'{"title": 7}', 'title: must be a text'),
+        (b'["title"]', 'must be a JSON object, not a list'),
+        (b'{"title": "\xff"}', 'is not valid UTF-8'),
+        (None, 'cannot be read'),
+    ],
+    ids=str,
+)
+def test_wrong_facts_are_refused_before_anything_is_read(runner, tmp_path, content, reason):
+    (tmp_path / 'a').write_text('not even read')
+    if content is not None:
+        (tmp_path / 'f.json').write_bytes(content)
+    path = str(tmp_path / 'f.json')
+    result = runner('db', 'load', 'plain_task', str(tmp_path / 'a'), '--batch', 'b', '--facts', path)
+    assert (result.exit_code, f'--facts {path}: ' in result.output, reason in result.output) == (2, True, True)
+    assert_nothing_loaded()
+
+
+def test_facts_for_the_default_batch_that_exists_are_refused(runner, write):
+    runner('db', 'load', 'plain_task', write('a', {'n': 1}))
+    facts = write('facts.json', {'title': 'x'})
+    result = runner('db', 'load', 'plain_task', write('b', {'n': 2}), '--facts', facts)
+    assert (result.exit_code, '--facts: batch default exists' in result.output) == (2, True)

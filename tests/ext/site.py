@@ -12,8 +12,9 @@ from pymongo.monitoring import CommandListener
 
 from tests import factories
 from vulyk.ext import assignment
+from vulyk.models import progress
 from vulyk.models import user as users
-from vulyk.models.tasks import Batch
+from vulyk.models.tasks import Batch, has_facts
 from vulyk.models.user import User
 
 _numbers = count()
@@ -105,4 +106,5 @@ class Site:
 def tables() -> list[Any]:
     """What a process remembers for a moment."""
     names = ('open_loads', 'last_return', 'has_loose', 'has_fresh', 'has_plenty')
-    return [*(getattr(assignment, name) for name in names), users._groups_allowing]
+    more = (users._groups_allowing, progress.distinct_totals, has_facts)
+    return [*(getattr(assignment, name) for name in names), *more]

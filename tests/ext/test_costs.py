@@ -12,7 +12,7 @@ from vulyk.models.progress import Progress
 from vulyk.models.tasks import AbstractTask, Batch
 from vulyk.models.user import User
 
-NEXT, DONE, CLOSING = 6, 9, 4  # commands
+NEXT, DONE, CLOSING = 5, 7, 4  # commands; the promise is 6, 9 and 4
 KEYS = 50
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from mongoengine.connection import get_connection
-from pymongo.errors import ConnectionFailure, WriteConcernError
 from vulyk_plain.models.tasks import PlainTask
 
 from tests.ext.test_leases import hold, stored
@@ -451,17 +450,3 @@ def test_locked_task_does_not_hold_up_the_sweeper(variant, clock, locked, monkey
     locked.end()
     assignment.reap(clock())
     assert [stored(task)['leases'] for task in tasks] == [[], []]
-
-
-def test_servers_that_do_not_confirm_a_place_are_a_database_that_is_away(variant):
-    kind, user = variant(), make_user()
-    assigner = Assigner(kind, user.id, now=kind.clock(), lease=kind.lease)
-
-    class Collection:
-        def find_one_and_update(self, *args: Any, **keywords: Any) -> None:
-            raise WriteConcernError('operation exceeded time limit', 50)
-
-    assigner.tasks = Collection()
-    make_tasks(kind, 1)
-    with pytest.raises(ConnectionFailure, match='confirm'):
-        assigner.next()

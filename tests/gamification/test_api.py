@@ -46,7 +46,7 @@ OPEN = [
     '/funds/nondonatable',
 ]
 MEMBERS = ['/events/unseen', '/events/all', '/events/mark_viewed', '/users/me/state', '/news']
-FORMS = ['/donations', '/events/mark_viewed', '/users/me/zone']
+FORMS = ['/donations', '/events/mark_viewed']
 MISSING = ['/badges/game_task/loose', '/funds/poor', '/funds/none/logo', '/badges/game_task']
 
 
@@ -78,7 +78,7 @@ def test_unknown_categories_are_404(client, path):
 
 @pytest.mark.parametrize(
     ('call', 'path'),
-    [('post', '/badges'), ('get', '/donations'), ('post', '/users/me/state'), ('get', '/users/me/zone')],
+    [('post', '/badges'), ('get', '/donations'), ('post', '/users/me/state')],
 )
 def test_wrong_methods_are_405_in_json(mine, call, path):
     answer = getattr(mine, call)(f'/gamification{path}')
@@ -325,13 +325,16 @@ def test_donation_without_the_token_of_the_session_is_refused(app, play, member,
     assert state_of(member)['actualCoins'].to_decimal() == Decimal(5)
 
 
-def test_zone_is_kept_and_nonsense_refused(mine, member):
-    assert mine.post('/gamification/users/me/zone', data={'zone': 'Europe/Kyiv'}).status_code == 200
-    assert [change['zone'] for change in state_of(member)['zones']] == ['Europe/Kyiv']
-    for wrong in ('', 'Atlantis', '../../etc/passwd', 'localtime'):
-        answer = mine.post('/gamification/users/me/zone', data={'zone': wrong})
-        assert (answer.status_code, len(answer.json['errors'])) == (400, 1)
-    assert len(state_of(member)['zones']) == 1
+def test_game_follows_the_time_zone_of_the_account(mine, member):
+    for zone in ('Europe/Kyiv', 'Europe/Kyiv', 'Asia/Tokyo'):
+        assert mine.post('/account/time-zone/browser', data={'zone': zone}).status_code == 200
+    assert [change['zone'] for change in state_of(member)['zones']] == ['Europe/Kyiv', 'Asia/Tokyo']
+
+
+def test_game_knows_the_time_zone_that_was_told_before_it_was_there(mine, member):
+    member.update(set__time_zone='Asia/Tokyo')
+    mine.get('/gamification/users/me/state')
+    assert [change['zone'] for change in state_of(member)['zones']] == ['Asia/Tokyo']
 
 
 def test_closed_site_closes_the_game(app, mine, member):

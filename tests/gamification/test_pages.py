@@ -189,7 +189,7 @@ def test_totals_add_up(mine, play, member):
 
 
 def test_time_of_an_event_is_that_of_the_volunteer(mine, play, member):
-    mine.post('/gamification/users/me/zone', data={'zone': 'Asia/Tokyo'})
+    mine.post('/account/time-zone/browser', data={'zone': 'Asia/Tokyo'})
     since = state_of(member)['zones'][0]['since']
     play.answer(member, at=since.replace(year=since.year + 1, month=6, day=1, hour=20, minute=30, tzinfo=UTC))
     year = since.year + 1

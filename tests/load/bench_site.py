@@ -10,7 +10,6 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -263,12 +262,10 @@ class Site:
         for table in self._tables:
             for place, (_, value) in list(table._values.items()):
                 table._values[place] = (time.monotonic() + 60, value)
-        self._data.standings.update_many({}, {'$set': {'builtAt': datetime.now(UTC)}})
 
     def _forget_tables(self) -> None:
         for table in self._tables:
             table.forget()
-        self._data.standings.delete_many({})
 
     # --- the site at work ---------------------------------------------------------------------------------------------
 

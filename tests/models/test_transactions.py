@@ -291,3 +291,31 @@ def test_activity_reported_by_two_tabs_never_exceeds_the_time_that_has_passed(pl
     passed = 365 * 24 * 3600
     at_once(*[lambda: plain.record_activity(user.id, task.id, passed * 2 // 3)] * 4)
     assert WorkSession.objects.get().activity == passed * 2 // 3
+
+
+# --- turns ------------------------------------------------------------------------------------------------------------
+
+
+def test_threads_take_turns_with_what_is_about_the_same():
+    user = make_user()
+    at_work: list[int] = []
+
+    def work() -> int:
+        at_work.append(1)
+        User.objects(pk=user.id).update_one(inc__processed=1)
+        together = len(at_work)
+        at_work.pop()
+        return together
+
+    assert at_once(*[lambda: in_transaction(work, turn='her')] * 6) == [1] * 6
+    assert User.objects.get(pk=user.id).processed == 6
+
+
+def test_turn_is_over_when_the_transaction_is_stored():
+    told: list[str] = []
+
+    def tell() -> None:
+        in_transaction(lambda: told.append('her'), turn='mine')
+
+    in_transaction(lambda: after_commit(tell), turn='mine')
+    assert told == ['her']

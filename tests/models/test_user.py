@@ -5,6 +5,7 @@ from bson import DBRef
 from mongoengine.errors import ValidationError
 
 from tests.factories import answer, make_group, make_tasks, make_user
+from vulyk.models.progress import distinct_totals
 from vulyk.models.user import MIN_PASSWORD_LENGTH, Anonymous, Group, User
 
 
@@ -163,6 +164,19 @@ def test_position_is_the_dense_rank(plain, mine, others, stats):
         for task in tasks[:number]:
             answer(plain, task, user)
     assert me.get_stats(plain) == stats
+
+
+def test_position_includes_my_last_answer_at_once_and_those_of_others_later(plain):
+    me, other, tasks = make_user(), make_user(), make_tasks(plain, 3, batch=None)
+    answer(plain, tasks[0], other)
+    assert me.get_stats(plain) == {'total': 0, 'position': 1}
+    answer(plain, tasks[1], other)
+    for task in tasks:
+        answer(plain, task, me)
+    assert me.get_stats(plain) == {'total': 3, 'position': 1}
+    assert other.get_stats(plain) == {'total': 2, 'position': 1}
+    distinct_totals.forget()
+    assert other.get_stats(plain) == {'total': 2, 'position': 2}
 
 
 # --- passwords --------------------------------------------------------------------------------------------------------

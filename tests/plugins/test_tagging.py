@@ -14,10 +14,11 @@ from vulyk_tagging.models.task_types import TaggingTaskType
 from vulyk_tagging.models.tasks import TaggingTask
 
 from vulyk.models.exc import TaskValidationError
+from vulyk.models.facts import check_facts
 
 PACKAGE = files('vulyk_tagging')
 SAMPLES = PACKAGE / 'samples'
-ADDED = {'credit', 'licence', 'source_url', 'question'}  # to the tasks, by the plugin
+ADDED = {'question'}  # to the tasks, by the plugin
 
 
 def task(text='Zoë 🐝 Anna met Tom Sawyer.', labels=('PER', 'LOC')):
@@ -220,9 +221,12 @@ def test_every_sample_has_its_truth():
 def test_every_sample_is_attributed():
     for record in records('tasks.jsonl'):
         assert record['work']
-        assert record['credit']
-        assert record['licence'] == 'CC BY 4.0'
-        assert record['source_url'].startswith('https://')
+    facts = check_facts(json.loads((SAMPLES / 'facts.json').read_text(encoding='utf-8')))
+    assert (facts['licence'], 'Bamman' in facts['attribution'], 'https://' in facts['source']) == (
+        'CC BY 4.0',
+        True,
+        True,
+    )
 
 
 def test_samples_are_those_the_sources_name():

@@ -15,6 +15,7 @@ from vulyk_transcription.models.task_types import TranscriptionTaskType, special
 from vulyk_transcription.models.tasks import TranscriptionTask
 
 from vulyk.models.exc import TaskValidationError
+from vulyk.models.facts import check_facts
 
 PACKAGE = files('vulyk_transcription')
 SAMPLES = PACKAGE / 'samples'
@@ -158,11 +159,15 @@ def test_every_sample_has_its_picture_and_truth():
 
 def test_every_sample_is_attributed():
     for record in records('tasks.jsonl'):
-        assert record['credit']
         assert record['work']
-        assert record['licence'] == 'CC BY 4.0'
         identifier = record['source_url'].removeprefix('https://archive.org/details/')
         assert f'/{identifier}_' in record['source']
+    facts = check_facts(json.loads((SAMPLES / 'facts.json').read_text(encoding='utf-8')))
+    assert (facts['licence'], 'Baiter' in facts['attribution'], 'https://' in facts['source']) == (
+        'CC BY 4.0',
+        True,
+        True,
+    )
 
 
 def test_true_texts_are_what_the_page_would_post():

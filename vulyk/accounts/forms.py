@@ -3,9 +3,10 @@
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from wtforms import Field, Form, PasswordField, StringField
+from wtforms import Field, Form, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, StopValidation
 
+from vulyk import zones
 from vulyk.models import passwords, usernames
 from vulyk.models.passwords import PasswordError
 from vulyk.models.user import User
@@ -77,6 +78,24 @@ class UsernameForm(Form):
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.owner = owner.id
+
+
+class TimeZoneForm(Form):
+    """Where I live; nothing chosen means what my browser says."""
+
+    zone = SelectField(lazy_gettext('Time zone'), validate_choice=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone.choices = [('', gettext('As my browser says')), *((name, name) for name in sorted(zones.names()))]
+
+    def validate_zone(self, field: Field) -> None:
+        """Refuse names of no zone.
+
+        :raises StopValidation: it is one.
+        """
+        if field.data and not zones.is_zone(field.data):
+            raise StopValidation(gettext('There is no such time zone.'))
 
 
 class WithOwnPassword(Form):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from mongoengine.errors import NotUniqueError
 
+from vulyk import signals, zones
 from vulyk.models.user import User
 from vulyk.utils import aware
 
@@ -62,6 +63,25 @@ def rename(user: User, username: str) -> bool:
     except NotUniqueError:
         user.reload()
         return False
+    return True
+
+
+def set_time_zone(user: User, zone: str, *, chosen: bool) -> bool:
+    """Note where a user lives from now on; what he did before keeps the day it had. Returns whether the account has it.
+
+    :param chosen: by the user; then it stays, whatever his browser tells (until he chooses none, '').
+    :raises ValueError: there is no such zone.
+    """
+    if not zone and chosen:
+        User.objects(pk=user.id).update_one(set__chose_time_zone=False)
+        return True
+    if not zones.is_zone(zone):
+        raise ValueError(zone)
+    if user.chose_time_zone and not chosen:
+        return False
+    if user.time_zone != zone and not signals.send(signals.on_time_zone_changed, user, zone=zone):
+        return False  # not here either: so the browser tells it again
+    User.objects(pk=user.id).update_one(set__time_zone=zone, set__chose_time_zone=chosen)
     return True
 
 

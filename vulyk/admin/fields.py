@@ -1,12 +1,14 @@
 """Form fields of the admin pages."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from bson import DBRef
 from flask import current_app
 from flask_admin.model.fields import AjaxSelectMultipleField
 from flask_babel import gettext
+from markupsafe import Markup
 from wtforms import Form, PasswordField, SelectMultipleField, TextAreaField
 from wtforms.fields import Field
 from wtforms.validators import InputRequired, Optional, ValidationError
@@ -14,8 +16,11 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError
+from vulyk.models.facts import check_facts
 from vulyk.models.fields import parse_json_object
 from vulyk.models.user import User
+
+LANGUAGES = {'en': 'English', 'uk': 'Українська', 'ru': 'Русский'}  # of the site
 
 
 class JsonObjectField(TextAreaField):
@@ -42,6 +47,69 @@ class JsonObjectField(TextAreaField):
                 self.data = parse_json_object(valuelist[0], what=self.short_name)
             except MalformedResultError as error:
                 raise ValueError(str(error)) from error
+
+
+class TextsField(Field):
+    """A fact of a batch that may differ from language to language: one text for all, or one for each.
+
+    :param rows: height of the boxes; 1 makes them lines.
+    :raises ValidationError: the texts are refused by :func:`vulyk.models.facts.check_facts`.
+    """
+
+    def __init__(self, label: str | None = None, validators: Any = None, rows: int = 1, **kwargs: Any) -> None:
+        super().__init__(label, **kwargs)  # Optional() would take an empty box for all languages for an empty fact
+        self.rows = rows
+
+    def widget(self, field: 'TextsField', **kwargs: Any) -> Markup:
+        """A box for all languages, and folded away one for each language."""
+        (_, everybody), *others = self._texts()
+        named = Markup('<label class="va-language">{}{}</label>')
+        boxes = Markup('').join(named.format(LANGUAGES.get(tag, tag), self._box(tag, text)) for tag, text in others)
+        fold = Markup('<details class="va-languages"{}><summary>{}</summary>{}</details>')
+        is_open = Markup(' open') if any(text for _, text in others) else ''
+        first = self._box('', everybody, Markup(' id="{}"').format(self.id))
+        return first + fold.format(is_open, gettext('By language'), boxes)
+
+    def _texts(self) -> list[tuple[str, str]]:
+        if self.raw_data:
+            return list(zip(self.raw_data[::2], self.raw_data[1::2], strict=False))
+        texts = self.data if isinstance(self.data, Mapping) else {'': self.data or ''}
+        return [(tag, texts.get(tag, '')) for tag in dict.fromkeys(('', *LANGUAGES, *texts))]
+
+    def _box(self, tag: str, text: str, attributes: str = '') -> Markup:
+        box = '<textarea class="form-control" name="{0}" rows="{2}" lang="{1}"{3}>{4}</textarea>'
+        return Markup(f'<input type="hidden" name="{{0}}" value="{{1}}">{box}').format(
+            self.name, tag, self.rows, attributes, text
+        )
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Take the boxes: pairs of language and text, the language of the first is empty.
+
+        :raises ValueError: a text that is not possible, or one for all languages beside others.
+        """
+        if not valuelist:
+            return
+        texts = {tag: text for tag, text in zip(valuelist[::2], valuelist[1::2], strict=False) if text.strip()}
+        if '' in texts and len(texts) > 1:
+            raise ValueError(gettext('Write either one text for everybody or one for each language.'))
+        given = texts.get('', texts)
+        self.data = check_facts({self.short_name: given}).get(self.short_name)
+
+
+def fact(form: Form, field: Field) -> None:
+    """Validates a line among the facts of a batch.
+
+    :raises ValidationError: it is too long, or no language where one is expected.
+    """
+    try:
+        check_facts({field.short_name: field.data or ''})
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
+def trimmed(text: str | None) -> str | None:
+    """Filters a line: None if nothing is left of it, so that nothing is stored."""
+    return (text or '').strip() or None
 
 
 class NewPasswordField(PasswordField):

@@ -8,15 +8,16 @@ from bson import DBRef
 from flask import current_app, flash, has_request_context, url_for
 from flask_admin import AdminIndexView, expose
 from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
-from flask_babel import gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext
 from flask_login import current_user
 from markupsafe import Markup
 from wtforms.validators import NumberRange, Regexp, ValidationError
 
 from vulyk.admin.access import StaffOnly
-from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField
+from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
 from vulyk.models.exc import TaskValidationError
+from vulyk.models.facts import FACTS, in_language
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
 
@@ -153,6 +154,11 @@ def show_preview(view: Any, context: Any, model: Any, name: str) -> Markup:
     if len(text) > PREVIEW_LENGTH:
         text = f'{text[:PREVIEW_LENGTH]}…'
     return Markup('<code class="va-preview">{}</code>').format(text)
+
+
+def show_texts(view: Any, context: Any, model: Any, name: str) -> str:
+    """A fact of a batch in the language of the page."""
+    return in_language(getattr(model, name), str(get_locale()))
 
 
 def show_json(view: Any, context: Any, model: Any, name: str) -> Markup:
@@ -318,39 +324,99 @@ class GroupView(CoreView):
             )
 
 
+FACT_FIELDS: dict[str, dict[str, Any]] = {
+    'title': {
+        'label': lazy_gettext('Title'),
+        'description': lazy_gettext('Shown on the home page while the batch is in work, and below its tasks.'),
+    },
+    'description': {'label': lazy_gettext('Description'), 'description': lazy_gettext('For the home page.'), 'rows': 3},
+    'help': {
+        'label': lazy_gettext('Help'),
+        'description': lazy_gettext(
+            'Opened by the button “Help”, above the help of the task type. May hold simple HTML.'
+        ),
+        'rows': 6,
+    },
+    'attribution': {
+        'label': lazy_gettext('Attribution'),
+        'description': lazy_gettext('Whom to thank for the material. Shown below each task, with source and licence.'),
+        'validators': [fact],
+        'filters': [trimmed],
+    },
+    'source': {
+        'label': lazy_gettext('Source'),
+        'description': lazy_gettext('Where the material comes from; an address in it becomes a link.'),
+        'validators': [fact],
+        'filters': [trimmed],
+    },
+    'licence': {
+        'label': lazy_gettext('Licence'),
+        'description': lazy_gettext('Of the material, as in “CC BY 4.0”.'),
+        'validators': [fact],
+        'filters': [trimmed],
+    },
+    'lang': {
+        'label': lazy_gettext('Language'),
+        'description': lazy_gettext('Of the material, as in “de” or “de-AT”.'),
+        'validators': [fact],
+        'filters': [trimmed],
+    },
+}
+
+
 class BatchView(ProjectView):
     """Batches. Loading and deleting them is the work of the command line, because tasks and answers come and go with them."""
 
     can_create = False
     can_delete = False
-    column_list = ('id', 'task_type', 'progress', 'closed', 'priority', 'created_at')
-    column_details_list = (*column_list, 'redundancy', 'batch_meta')
+    column_list = ('id', 'title', 'task_type', 'progress', 'closed', 'priority', 'created_at')
+    column_details_list = (
+        *column_list,
+        'redundancy',
+        'description',
+        'help',
+        'attribution',
+        'source',
+        'licence',
+        'lang',
+        'batch_meta',
+    )
     column_sortable_list = ('id', 'priority', 'created_at')
     column_searchable_list = ('id',)
     column_filters = (EqualFilter('task_type', lazy_gettext('Type'), options=_task_types), ClosedFilter())
     column_labels = {
         'id': lazy_gettext('Id'),
+        'title': lazy_gettext('Title'),
+        'description': lazy_gettext('Description'),
+        'help': lazy_gettext('Help'),
+        'attribution': lazy_gettext('Attribution'),
+        'source': lazy_gettext('Source'),
+        'licence': lazy_gettext('Licence'),
+        'lang': lazy_gettext('Language'),
         'task_type': lazy_gettext('Type'),
         'progress': lazy_gettext('Closed tasks'),
         'closed': lazy_gettext('Closed'),
         'priority': lazy_gettext('Priority'),
         'redundancy': lazy_gettext('Answers per task'),
         'created_at': lazy_gettext('Loaded'),
-        'batch_meta': lazy_gettext('Facts'),
+        'batch_meta': lazy_gettext('Facts of its type'),
     }
     column_formatters = {
         'id': lambda view, context, batch, name: _link(TaskView.url_of(batch=batch.id), batch.id),
         'progress': show_progress,
         'batch_meta': show_json,
+        **dict.fromkeys(('title', 'description', 'help'), show_texts),
     }
     edit_facts = ('task_type', 'progress', 'closed', 'redundancy', 'created_at')
-    form_columns = ('priority',)
+    form_columns = ('priority', *FACTS)
+    form_overrides = dict.fromkeys(('title', 'description', 'help'), TextsField)
     form_args = {
+        **FACT_FIELDS,
         'priority': {
             'label': lazy_gettext('Priority'),
             'description': lazy_gettext('Tasks of a batch with a higher number are handed out first.'),
             'validators': [NumberRange(-MAX_PRIORITY, MAX_PRIORITY)],
-        }
+        },
     }
 
 

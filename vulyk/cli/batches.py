@@ -1,8 +1,10 @@
 """Batches of tasks."""
 
-from collections.abc import Iterable
+import codecs
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +12,9 @@ from bson import Decimal128
 
 from vulyk.cli.context import BATCH, with_database
 from vulyk.ext.counting import recount_user
+from vulyk.models.exc import MalformedResultError, ResultTooLargeError
+from vulyk.models.facts import check_facts
+from vulyk.models.fields import parse_json_object
 from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
@@ -24,12 +29,14 @@ def add_batch(
     task_type: AbstractTaskType,
     default_batch: str,
     batch_meta: dict[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the batch of tasks that were just loaded. Only the default batch may be extended.
 
     :param count: number of tasks loaded.
     :param default_batch: name of the default batch.
     :param batch_meta: facts that differ from the defaults of the task type.
+    :param facts: what people are told about it, checked by :func:`vulyk.models.facts.check_facts`.
     :raises click.BadParameter: the batch exists and is not the default one of this type.
     """
     existing = Batch.objects(pk=batch_id).first()
@@ -41,6 +48,7 @@ def add_batch(
             tasks_count=count,
             batch_meta=meta,
             redundancy=task_type.redundancy,
+            **(facts or {}),
         ).save(force_insert=True)
         return
     if existing.task_type != task_type.type_name:
@@ -96,6 +104,21 @@ def parse_meta(task_type: AbstractTaskType, pairs: Iterable[tuple[str, str]]) ->
             kind = {bool: 'true or false', str: 'a text'}.get(type(known[key]), 'a number')
             raise click.BadParameter(f'--meta {key}: {text!r} is not {kind}.') from error
     return meta
+
+
+def read_facts(path: str | None) -> dict[str, Any]:
+    """What people are told about a batch, from a file with one JSON object; nothing without a file.
+
+    :raises click.BadParameter: the file cannot be read, or holds a fact that does not exist or is not of its shape.
+    """
+    if path is None:
+        return {}
+    try:
+        return check_facts(parse_json_object(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8), what='facts'))
+    except OSError as error:
+        raise click.BadParameter(f'--facts {path}: cannot be read ({error.strerror}).') from error
+    except (MalformedResultError, ResultTooLargeError, ValueError) as error:
+        raise click.BadParameter(f'--facts {path}: {error}') from error
 
 
 def _convert(text: str, default: Any) -> Any:

@@ -1,6 +1,9 @@
 """What the commands share: the application, the database, and parameters that are looked up in them."""
 
+import getpass
+import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +11,7 @@ import click
 
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import Batch
+from vulyk.utils import aware
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -85,5 +89,31 @@ class BatchParam(click.ParamType):
         return value
 
 
+class MomentParam(click.ParamType):
+    """A date, or a date and time; UTC unless it names a zone."""
+
+    name = 'time'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return aware(datetime.fromisoformat(value))
+        except ValueError:
+            self.fail(
+                f'{value!r} is no time. Write 2026-11-20, 2026-11-20T14:05 or 2026-11-20T14:05+02:00.', param, ctx
+            )
+
+
+def operator() -> str:
+    """Who runs this command, for the audit log."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        name = f'user {os.getuid()}'
+    return f'{name} on the command line'
+
+
 TASK_TYPE = TaskTypeParam()
 BATCH = BatchParam()
+MOMENT = MomentParam()

@@ -5,24 +5,27 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
-import orjson
 from flask import current_app
+from pymongo.errors import PyMongoError
 
 from vulyk import loading
-from vulyk.cli.batches import MAX_ID_LENGTH, add_batch, default_batch_id, parse_meta, validate_batch
-from vulyk.cli.context import TASK_TYPE, with_database
+from vulyk.cli.batches import MAX_ID_LENGTH, add_batch, default_batch_id, parse_meta, read_facts, validate_batch
+from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
+from vulyk.exporting import writing
+from vulyk.exporting.formats import FORMATS
+from vulyk.exporting.reading import Wanted
+from vulyk.exporting.writing import Export
 from vulyk.ext import consistency
 from vulyk.loading import open_anything
-from vulyk.models.exc import TaskImportError
+from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
-from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.models.transaction import in_transaction
 
 __all__ = ['export_reports', 'load_tasks', 'open_anything']
@@ -43,6 +46,7 @@ def load_files(
     batch: str,
     meta: dict[str, Any],
     *,
+    facts: Mapping[str, Any] | None = None,
     key: str | None = None,
     skip_invalid: bool = False,
     progress: Callable[[], None] = lambda: None,
@@ -50,6 +54,7 @@ def load_files(
     """Load several files as one batch, everything or nothing; they should have been checked with ``loading.check``.
 
     :param meta: facts of the batch that differ from the defaults of the task type.
+    :param facts: what people are told about a new batch, checked by :func:`vulyk.models.facts.check_facts`.
     :raises TaskImportError: naming file, line and reason.
     :raises click.BadParameter: the batch cannot be extended.
     """
@@ -57,7 +62,7 @@ def load_files(
     batch_id = default_batch_id(task_type, default) if batch == default else batch
 
     def publish(count: int) -> None:
-        add_batch(batch_id, count, task_type, default, meta)
+        add_batch(batch_id, count, task_type, default, meta, facts)
 
     if task_type.imports_itself():
         if key or skip_invalid:
@@ -113,31 +118,20 @@ def export_reports(
     :param closed: only closed tasks.
     :param counted_only: without extra answers, which came when their task had enough.
     """
-    wanted = {'with_sessions': with_sessions, 'counted_only': counted_only}
-    chosen = {name: True for name, value in wanted.items() if value}  # plugins may know none of them
-    count = 0
-    with _replacing(Path(path)) as file:
-        for answers in task_id.export_reports(batch, closed=closed, **chosen):
-            file.write(orjson.dumps(answers) + b'\n')
-            count += 1
-    return count
+    export = Export(task_id, Wanted(batch, closed, with_sessions=with_sessions, counted_only=counted_only))
+    write_export(export, path)
+    return export.tasks
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file for writing that takes its place when everything is written. A pipe or a terminal is written to as it is."""
-    if path.exists() and not path.is_file():
-        with path.open('wb') as file:
-            yield file
-        return
-    target = path.resolve()  # a link stays one
-    scratch = target.with_name(f'.{target.name}.{os.getpid()}.part')
-    try:
-        with scratch.open('wb') as file:
-            yield file
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+def write_export(export: Export, path: str, *, resume: bool = False) -> None:
+    """Write an export to a file with its manifest; to what is no file, a pipe for instance, and ``-`` as it comes."""
+    if path == '-':
+        writing.write_stream(export, sys.stdout.buffer)
+    elif os.path.exists(path) and not os.path.isfile(path):
+        with open(path, 'wb') as file:
+            writing.write_stream(export, file, Path(path).suffix)
+    else:
+        writing.write_file(export, Path(path), resume=resume, facts=writing.facts_of(current_app.config))
 
 
 @click.group('db')
@@ -150,6 +144,7 @@ def db_group() -> None:
 @click.argument('path', nargs=-1, required=True)
 @click.option('--batch', help='Id of the new batch; left out: the default batch, which may be extended.')
 @click.option('--meta', type=(str, str), multiple=True, metavar='KEY VALUE', help='A fact of the batch; repeatable.')
+@click.option('--facts', metavar='FILE', help='What people are told about the batch: a JSON file.')
 @click.option('--key', metavar='FIELD', help='Field whose value becomes the id of the task.')
 @click.option('--skip-invalid', is_flag=True, help='Leave out records that are not valid, and count them.')
 @click.option('--dry-run', is_flag=True, help='Only check: counts, problems, and the first three tasks.')
@@ -159,6 +154,7 @@ def load_command(
     path: tuple[str, ...],
     batch: str | None,
     meta: tuple[tuple[str, str], ...],
+    facts: str | None,
     key: str | None,
     skip_invalid: bool,
     dry_run: bool,
@@ -170,8 +166,8 @@ def load_command(
     """
     default = current_app.config['DEFAULT_BATCH']
     batch = validate_batch(None, 'batch', default if batch is None else batch, default)
-    facts = parse_meta(task_type, meta)
-    _check_default_batch(task_type, batch, facts)
+    batch_meta, told = parse_meta(task_type, meta), read_facts(facts)
+    _check_default_batch(task_type, batch, '--meta' if batch_meta else '--facts' if told else None)
     files = [found for pattern in path for found in _expanded(pattern)]
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
@@ -186,7 +182,14 @@ def load_command(
             return
         with _Bar(report.records + report.invalid) as bar:
             result = load_files(
-                task_type, files, batch, facts, key=key, skip_invalid=skip_invalid, progress=bar.advance
+                task_type,
+                files,
+                batch,
+                batch_meta,
+                facts=told,
+                key=key,
+                skip_invalid=skip_invalid,
+                progress=bar.advance,
             )
     except TaskImportError as error:
         raise click.UsageError(f'{error} Nothing was loaded.') from error
@@ -197,14 +200,17 @@ def load_command(
         click.echo(f'{result.invalid} records are not valid and were left out')
 
 
-def _check_default_batch(task_type: AbstractTaskType, batch: str, facts: dict[str, Any]) -> None:
-    """Refuse what the default batch of a type cannot take, before anything is loaded."""
+def _check_default_batch(task_type: AbstractTaskType, batch: str, option: str | None) -> None:
+    """Refuse what the default batch of a type cannot take, before anything is loaded.
+
+    :param option: one that only a new batch takes.
+    """
     default = current_app.config['DEFAULT_BATCH']
     batch_id = default_batch_id(task_type, default) if batch == default else batch
     if len(batch_id) > MAX_ID_LENGTH:
         raise click.BadParameter(f'The id {batch_id} of the default batch is too long; name a batch with --batch.')
-    if facts and Batch.objects(pk=batch_id):
-        raise click.BadParameter(f'--meta: batch {batch_id} exists and keeps its facts; name a new one with --batch.')
+    if option and Batch.objects(pk=batch_id):
+        raise click.BadParameter(f'{option}: batch {batch_id} exists and keeps its facts; name a new one with --batch.')
 
 
 def _tell_problems(report: loading.Report) -> None:
@@ -217,12 +223,12 @@ def _tell_problems(report: loading.Report) -> None:
 class _Bar:
     """A progress bar on a terminal, with the rate and the time left; elsewhere nothing."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, label: str = 'Loading') -> None:
         self._started = time.monotonic()
-        self._number = 0
+        self._number = self._shown = 0
         self._bar = click.progressbar(
             length=length,
-            label='Loading',
+            label=label,
             file=sys.stderr,
             item_show_func=self._rate,
             show_pos=True,
@@ -236,10 +242,11 @@ class _Bar:
     def __exit__(self, *details: Any) -> None:
         self._bar.__exit__(*details)
 
-    def advance(self) -> None:
-        self._number += 1
-        if self._number % 500 == 0:
-            self._bar.update(500, self._number)
+    def advance(self, count: int = 1) -> None:
+        self._number += count
+        if self._number >= self._shown + 500:
+            self._bar.update(self._number - self._shown, self._number)
+            self._shown = self._number
 
     def _rate(self, number: int | None) -> str:
         return f'{(number or 0) / (time.monotonic() - self._started):,.0f} a second'
@@ -256,29 +263,68 @@ def _expanded(pattern: str) -> list[str]:
 
 @db_group.command('export')
 @click.argument('task_type', metavar='TYPE', type=TASK_TYPE)
-@click.argument('path', type=click.Path(dir_okay=False, writable=True))
+@click.argument('path', type=click.Path(dir_okay=False, writable=True, allow_dash=True))
 @click.option('--batch', help=f'Id of a batch, or {ALL_BATCHES}; left out: the default batch.')
+@click.option('--format', 'form', type=click.Choice(list(FORMATS)), default='tasks', show_default=True)
 @click.option('--export-all', is_flag=True, help='Open tasks too, not only closed ones.')
+@click.option('--since', type=MOMENT, help='Only tasks that got an answer at that time (UTC) or later.')
 @click.option('--with-sessions', is_flag=True, help='Add when and how long people worked.')
+@click.option('--with-emails', is_flag=True, help='Fill in the addresses of the people; the audit log will say so.')
 @click.option('--counted-only', is_flag=True, help='Without answers that came when their task had enough.')
+@click.option('--resume', is_flag=True, help='Go on with what an interrupted export has left beside PATH, if anything.')
 @with_database
 def export_command(
     task_type: AbstractTaskType,
     path: str,
     batch: str | None,
+    form: str,
     export_all: bool,
+    since: datetime | None,
     with_sessions: bool,
+    with_emails: bool,
     counted_only: bool,
+    resume: bool,
 ) -> None:
-    """Write the answers to tasks of TYPE to the file PATH, one JSON list per task and line."""
+    """Write the answers to tasks of TYPE to the file PATH, or to standard output (-), with a manifest beside the file.
+
+    Format tasks is one JSON list for each task and line, jsonl one JSON object for each answer and line, csv a table with
+    one row for each answer. A file ending in .gz, .bz2, .xz or .zst is packed.
+    """
     batch_id = _existing_batch(task_type, batch)
+    wanted = Wanted(batch_id, not export_all, with_sessions, with_emails, counted_only, since)
     try:
-        count = export_reports(task_type, path, batch_id, not export_all, with_sessions, counted_only)
+        with _Bar(_expected_answers(task_type, batch_id), 'Exporting') as bar:
+            export = Export(task_type, wanted, form, progress=bar.advance)
+            if with_emails:
+                writing.audit_emails(export, operator(), path)
+            write_export(export, path, resume=resume)
+    except TaskExportError as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f'{path} cannot be written: {error.strerror}.') from error
-    click.echo(f'Finished exporting answers for {count} tasks')
-    if not count and not export_all:
+        raise click.ClickException(f'{path} cannot be written: {error.strerror}.{_hint(path)}') from error
+    except PyMongoError as error:
+        raise click.ClickException(f'The database has failed: {error}.{_hint(path)}') from error
+    except KeyboardInterrupt:
+        click.echo(_hint(path).strip(), err=True)
+        raise
+    click.echo(f'Finished exporting answers for {export.tasks} tasks', err=path == '-')
+    if not export.tasks and not export_all:
         _explain_empty_export(task_type, batch_id)
+
+
+def _hint(path: str) -> str:
+    if path == '-' or not writing.left_behind(Path(path)):
+        return ''
+    return ' What is written so far lies beside it; the same command with --resume goes on.'
+
+
+def _expected_answers(task_type: AbstractTaskType, batch_id: str) -> int:
+    """Roughly, for the progress bar."""
+    answers = AbstractAnswer._get_collection()
+    if batch_id == ALL_BATCHES:
+        return answers.count_documents({'taskType': task_type.type_name})
+    batch = Batch.objects.get(pk=batch_id)
+    return batch.tasks_processed * (batch.redundancy or task_type.redundancy)
 
 
 def _existing_batch(task_type: AbstractTaskType, batch: str | None) -> str:

@@ -12,7 +12,7 @@ from flask import current_app
 
 from vulyk import demo
 from vulyk.cli import project_init
-from vulyk.cli.batches import add_batch
+from vulyk.cli.batches import add_batch, read_facts
 from vulyk.loading import Record, read_records
 from vulyk.models.tasks import Batch
 from vulyk.models.transaction import in_transaction
@@ -52,11 +52,13 @@ def seed() -> None:
 def _load(task_type: 'AbstractTaskType', folder: Path) -> None:
     records = sample_records(folder)
     media = task_type.store_media(records, folder, max_bytes=current_app.config['MEDIA_MAX_BYTES'])
+    facts_file = folder / 'facts.json'
+    facts = read_facts(str(facts_file)) if facts_file.is_file() else {}
     parts = [records[:FIRST_BATCH], records[FIRST_BATCH:]]
     for number, part in enumerate(filter(None, parts), 1):
         batch_id = f'{task_type.type_name}_{number:02}'
         if not Batch.objects(pk=batch_id):
-            in_transaction(lambda part=part, batch_id=batch_id: _load_batch(task_type, part, batch_id, media))
+            in_transaction(lambda part=part, batch_id=batch_id: _load_batch(task_type, part, batch_id, media, facts))
     answers = folder / 'answers.csv'
     if answers.is_file():
         ids = {task.task_data['key']: task.id for task in task_type.task_model.objects(task_type=task_type.type_name)}
@@ -69,9 +71,11 @@ def sample_records(folder: Path) -> list[dict[str, Any]]:
     return [item.data for item in read_records(str(folder / 'tasks.jsonl')) if isinstance(item, Record)]
 
 
-def _load_batch(task_type: 'AbstractTaskType', records: list[dict], batch_id: str, media: dict[str, str]) -> None:
+def _load_batch(
+    task_type: 'AbstractTaskType', records: list[dict], batch_id: str, media: dict[str, str], facts: dict[str, Any]
+) -> None:
     count = task_type.import_tasks(records, batch_id, media=media).loaded
-    add_batch(batch_id, count, task_type, current_app.config['DEFAULT_BATCH'])
+    add_batch(batch_id, count, task_type, current_app.config['DEFAULT_BATCH'], facts=facts)
 
 
 def choose_answers(answers: list[SampleAnswer], *, per_task: int) -> Iterator[SampleAnswer]:

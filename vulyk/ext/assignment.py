@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError, WriteConcernError
+from pymongo.errors import DuplicateKeyError, ExecutionTimeout, PyMongoError
 from werkzeug.utils import import_string
 
 from vulyk.ext import leases
@@ -23,7 +23,7 @@ from vulyk.models.exc import InitializationError
 from vulyk.models.progress import Progress
 from vulyk.models.recent import Recent
 from vulyk.models.tasks import EPOCH, AbstractTask, Batch, Load, loose_load
-from vulyk.models.transaction import in_transaction
+from vulyk.models.transaction import AT_ONCE, in_transaction
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
@@ -215,7 +215,8 @@ class Assigner:
         self.user_id = user_id
         self.now = now
         self.until = now + lease
-        self.tasks = AbstractTask._get_collection()
+        self.tasks = AbstractTask._get_collection().with_options(write_concern=AT_ONCE)
+        self.everybody = Progress._get_collection().with_options(write_concern=AT_ONCE)
         self.key = Progress.key(task_type.type_name, user_id)
         self.progress: dict[str, Any] = {}
         self._changes: dict[str, Any] = {}
@@ -277,7 +278,7 @@ class Assigner:
     def return_ahead(self) -> int:
         """Give back what was fetched ahead; returns the number of places that are free again."""
         # First they are off the list: from then on no other tab can make one of them its task in hand.
-        before = Progress._get_collection().find_one_and_update({'_id': self.key}, {'$set': {'ahead': []}})
+        before = self.everybody.find_one_and_update({'_id': self.key}, {'$set': {'ahead': []}})
         fetched = (before or {}).get('ahead') or []
         for task_id in fetched:
             self._release(task_id)
@@ -433,18 +434,13 @@ class Assigner:
     def _take_place(
         self, where: dict[str, Any], sort: Iterable[tuple[str, int]], patience_ms: int
     ) -> dict[str, Any] | None:
-        try:
-            return self.tasks.find_one_and_update(
-                where,
-                leases.claim(self.user_id, self.until, self.task_type.redundancy, self.now),
-                sort=list(sort),
-                return_document=ReturnDocument.AFTER,
-                maxTimeMS=patience_ms,
-            )
-        except WriteConcernError as error:
-            raise ConnectionFailure(
-                f'Not enough servers of the replica set confirm a write in time: {error}'
-            ) from error
+        return self.tasks.find_one_and_update(
+            where,
+            leases.claim(self.user_id, self.until, self.task_type.redundancy, self.now),
+            sort=list(sort),
+            return_document=ReturnDocument.AFTER,
+            maxTimeMS=patience_ms,
+        )
 
     def _release(self, task_id: str) -> None:
         self.tasks.update_one({'_id': task_id, 'leases.user': self.user_id}, leases.release(self.user_id, self.now))
@@ -482,7 +478,7 @@ class Assigner:
         if ahead is not None and self.progress:  # the list we have changed must still be the one we have read
             where['ahead'] = self.progress.get('ahead')
         try:
-            self.progress = Progress._get_collection().find_one_and_update(
+            self.progress = self.everybody.find_one_and_update(
                 where,
                 {'$set': changes, '$setOnInsert': created},
                 upsert=True,

@@ -30,7 +30,7 @@ def fold_closings(batch_id: str, now: datetime) -> bool:
         due = now + SIGNAL_GRACE if signals.on_batch_done.receivers else None
         return bool(number) and Batch.count_closed(batch_id, number, signal_due=due).closed
 
-    if not in_transaction(fold):
+    if not in_transaction(fold, turn=f'batch {batch_id}'):
         return False
     tell_batch_done(batch_id)
     return True

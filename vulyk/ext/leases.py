@@ -105,6 +105,20 @@ def answer(user_id: ObjectId, need: int, now: datetime, *, closing: bool) -> lis
     ]
 
 
+def is_open(task: dict[str, Any], need: int) -> bool:
+    """Whether an answer to this stored task counts; the same as :func:`answer` decides.
+
+    :param need: for tasks that do not say it themselves.
+    """
+    return task.get('closed') is not True and (task.get('usersCount') or 0) < (task.get('need') or need)
+
+
+def is_closed_by(task: dict[str, Any], need: int, *, closing: bool) -> bool:
+    """Whether one more answer closes this stored task; the parameters are those of :func:`answer`."""
+    full = (task.get('usersCount') or 0) + 1 >= (task.get('need') or need)
+    return task.get('closed') is not True and (full or closing)
+
+
 def recounted(facts: dict[str, Any], now: datetime) -> list[Stage]:
     """Set what was derived from the answers; whoever has taken his back may want to find the task again."""
     return [{'$set': {**facts, 'lane': None}}, *settle(now)]

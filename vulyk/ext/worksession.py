@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
-from mongoengine.errors import NotUniqueError
 from pymongo.errors import DuplicateKeyError
 
+from vulyk import zones
 from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
-from vulyk.models.transaction import after_commit
+from vulyk.models.transaction import AT_ONCE, after_commit
 from vulyk.utils import aware
 
 
@@ -34,12 +34,15 @@ class WorkSessionManager:
 
     def start_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Open a session now. One that is open keeps its start and activity (page reload); a finished one stays as it is."""
-        with suppress(NotUniqueError):  # the user's other tab was faster
-            self._of(task, user_id).update_one(
-                upsert=True,
-                set_on_insert__task_type=task.task_type,
-                set_on_insert__start_time=self.clock(),
-                set_on_insert__activity=0,
+        facts = {
+            '_cls': self.work_session._class_name,
+            'taskType': task.task_type,
+            'start_time': self.clock(),
+            'activity': 0,
+        }
+        with suppress(DuplicateKeyError):  # the user's other tab was faster
+            self.work_session._get_collection().with_options(write_concern=AT_ONCE).update_one(
+                {'user': user_id, 'task': task.id}, {'$setOnInsert': facts}, upsert=True
             )
 
     def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:
@@ -62,11 +65,12 @@ class WorkSessionManager:
             raise WorkSessionUpdateError(f'seconds: {seconds} is more than has passed since the session began.')
 
     def end_work_session(
-        self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0
+        self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0, zone: str | None = None
     ) -> None:
         """Close the session with its answer, opening it first if there is none; then ``on_task_done`` goes out.
 
         :param activity: seconds of work since they were last recorded; what exceeds the time passed is cut off.
+        :param zone: the time zone the user is in, as an IANA name, where it is known.
         :raises WorkSessionUpdateError: the session has been finished with another answer already.
         """
         now = self.clock()
@@ -80,6 +84,8 @@ class WorkSessionManager:
             'answer': answer.id,
             'activity': {'$min': [{'$add': [{'$ifNull': ['$activity', 0]}, activity]}, passed]},
         }
+        if zone:
+            facts |= {'zone': zone, 'localDate': now.astimezone(zones.load(zone)).date().isoformat()}
         open_one = {'user': user_id, 'task': task.id, 'end_time': None}
         try:
             self.work_session._get_collection().update_one(open_one, [{'$set': facts}], upsert=True)

@@ -10,7 +10,7 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailu
 from vulyk.jobs import Job
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
-from vulyk.models.progress import Progress, Standing
+from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
 from vulyk.models.user import Group, User
@@ -28,7 +28,6 @@ MODELS: list[type] = [
     Load,
     Closing,
     Progress,
-    Standing,
     Job,
     AuditRecord,
 ]

@@ -12,6 +12,10 @@ class TaskImportError(Exception):
         self.record = record
 
 
+class TaskExportError(Exception):
+    """Answers cannot be exported in the way asked for; the text says what to do."""
+
+
 class TaskSkipError(Exception):
     """The task cannot be skipped, for instance because this user has answered it already."""
 

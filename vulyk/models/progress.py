@@ -1,17 +1,15 @@
 """How far each person is in each task type, and the totals of everybody."""
 
 from bisect import bisect_right
-from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, DictField, ListField, LongField, ObjectIdField, StringField
 
-from vulyk.utils import aware
+from vulyk.models.recent import Recent
 
 STANDING_SECONDS = 10
-FEW_TOTALS = 20  # so many are as cheap to look up as the document that remembers them
 
 
 class Progress(Document):
@@ -80,42 +78,21 @@ class Progress(Document):
         cls.count_answer(task_type, user_id, task_id, 0)
 
 
-class Standing(Document):
-    """The distinct totals of a task type with many of them, ascending; used for ``STANDING_SECONDS``."""
+def position(task_type: str, total: int) -> int:
+    """Dense rank of somebody with ``total`` answers; 0 while nobody has answered. Without answers: the last place.
 
-    id = StringField(primary_key=True)
-    totals = ListField(LongField())
-    built_at = DateTimeField(db_field='builtAt')
-
-    meta = {'collection': 'standings', 'auto_create_index': False}
-
-    @classmethod
-    def position(cls, task_type: str, total: int, now: datetime) -> int:
-        """Dense rank of somebody with ``total`` answers; 0 while nobody has answered. Without answers: the last place."""
-        totals = cls._totals(task_type, now)
-        distinct = len(totals) + (total > 0 and total not in totals)
-        higher = len(totals) - bisect_right(totals, total)
-        return min(higher + 1, distinct)
-
-    @classmethod
-    def _totals(cls, task_type: str, now: datetime) -> list[int]:
-        if not _has_many_totals.get(task_type):
-            totals = _distinct_totals(task_type)
-            _has_many_totals[task_type] = len(totals) > FEW_TOTALS
-            return totals
-        document = cls._get_collection().find_one({'_id': task_type})
-        if document is not None and aware(document['builtAt']) > now - timedelta(seconds=STANDING_SECONDS):
-            return document['totals']
-        totals = _distinct_totals(task_type)
-        cls._get_collection().update_one({'_id': task_type}, {'$set': {'totals': totals, 'builtAt': now}}, upsert=True)
-        return totals
+    His own total is taken as given; those of others may be ``STANDING_SECONDS`` old.
+    """
+    totals = distinct_totals.get(task_type)
+    distinct = len(totals) + (total > 0 and total not in totals)
+    higher = len(totals) - bisect_right(totals, total)
+    return min(higher + 1, distinct)
 
 
-# Task types with more than FEW_TOTALS distinct totals, as this process has seen it; only a hint about costs.
-_has_many_totals: dict[str, bool] = {}
-
-
-def _distinct_totals(task_type: str) -> list[int]:
+def _read_distinct_totals(task_type: str) -> list[int]:
     """A distinct scan of an index: its cost grows with the number of distinct totals, not of people or answers."""
     totals = Progress._get_collection().distinct('total', {'taskType': task_type})
     return sorted(total for total in totals if total and total > 0)
+
+
+distinct_totals = Recent(_read_distinct_totals, seconds=STANDING_SECONDS)

@@ -15,7 +15,8 @@ from vulyk.models.user import User
 class WorkSession(Document):
     """A span of time in which one user worked on one task; at most one per user and task.
 
-    ``activity`` is in seconds. Sessions without ``answer`` and ``end_time`` are still open.
+    ``activity`` is in seconds. Sessions without ``answer`` and ``end_time`` are still open. ``zone`` is the time zone the user
+    was in at the end, and ``local_date`` the day it was for him (``2026-11-21``); both are missing where it was not known.
     """
 
     user = ReferenceField(User, reverse_delete_rule=CASCADE, required=True)
@@ -25,6 +26,8 @@ class WorkSession(Document):
     start_time = DateTimeField(required=True, default=lambda: datetime.now(UTC))
     end_time = DateTimeField()
     activity = LongField(default=0)
+    zone = StringField()
+    local_date = StringField(db_field='localDate')
 
     meta = {
         'collection': 'work_sessions',

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from mongoengine.errors import NotUniqueError, ValidationError
 from pymongo import ReturnDocument
 
 from vulyk import loading, signals
+from vulyk.exporting import reading
+from vulyk.exporting.reading import Wanted
 from vulyk.ext import counting, leases
 from vulyk.ext.assignment import Assigner, Strategy, open_loads, strategy_named
 from vulyk.ext.leaderboard import LeaderBoardManager
@@ -32,16 +33,16 @@ from vulyk.models.exc import (
     WorkSessionLookUpError,
 )
 from vulyk.models.fields import check_storable
-from vulyk.models.progress import Progress, Standing
+from vulyk.models.progress import Progress, position
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
 from vulyk.models.user import User
-from vulyk.utils import accepts, aware, chunked
+from vulyk.utils import accepts, aware
 
 log = logging.getLogger(__name__)
 
-ALL_BATCHES = '__all__'
+ALL_BATCHES = reading.ALL_BATCHES
 
 
 class ImportResult(NamedTuple):
@@ -243,61 +244,41 @@ class AbstractTaskType:
     # --- tasks out ----------------------------------------------------------------------------------------------------
 
     def export_reports(
-        self, batch: str, closed: bool = True, qs: Any = None, with_sessions: bool = False, counted_only: bool = False
+        self,
+        batch: str,
+        closed: bool = True,
+        qs: Any = None,
+        with_sessions: bool = False,
+        counted_only: bool = False,
+        with_emails: bool = False,
+        since: datetime | None = None,
     ) -> Generator[list[dict[str, Any]], None, None]:
-        """The answers, one list per task.
+        """The answers, one list per task, in the order of the ids of tasks. A task and its answers are of one moment.
 
         :param batch: id of a batch, or ``'__all__'``.
         :param closed: only tasks that are closed.
-        :param qs: a queryset of tasks to export instead.
+        :param qs: a queryset of tasks to export instead, in its order.
         :param with_sessions: add ``session`` (start, end, duration and activity in seconds) where there is one.
         :param counted_only: leave out extra answers, which came when the task had enough.
+        :param with_emails: fill in the addresses of people.
+        :param since: only tasks that got an answer then or later, with all their answers.
         :returns: per task a list of ``{'task', 'answer', 'user'}``; open tasks without answers give ``[]``.
         """
-        if qs is None:
-            qs = self._tasks()
-            if batch != ALL_BATCHES:
-                qs = qs.filter(batch=batch)
-            if closed:
-                qs = qs.filter(closed=True)
-            elif unseen := Load._get_collection().distinct('_id', {'taskType': self.type_name, 'loading': True}):
-                qs = qs.filter(load__nin=unseen)
-        for tasks in chunked(qs.no_cache(), 200):
-            answers = [answer for answer in self._answers_of(tasks) if not (counted_only and answer.extra)]
-            sessions = self._sessions_of(answers) if with_sessions else {}
-            by_task = defaultdict(list)
-            for answer in answers:
-                line = answer.as_dict()
-                if answer.id in sessions:
-                    line['session'] = sessions[answer.id]
-                by_task[answer.task.id].append(line)
-            yield from (by_task[task.id] for task in tasks)
+        wanted = Wanted(batch, closed, with_sessions, with_emails, counted_only, since)
+        among = None if qs is None else qs.no_cache().scalar('id')
+        for _, entries in reading.read(self, wanted, among=among):
+            yield entries
 
-    def _answers_of(self, tasks: tuple[AbstractTask, ...]) -> list[AbstractAnswer]:
-        """All answers to the tasks, oldest first, each with its task and user at hand."""
-        answers = list(self.answer_model.objects(task__in=[task.id for task in tasks]).no_dereference().order_by('id'))
-        tasks_by_id = {task.id: task for task in tasks}
-        users = User.objects.in_bulk(list({_pk(answer.created_by) for answer in answers}))
-        for answer in answers:
-            answer.task = tasks_by_id[_pk(answer.task)]
-            answer.created_by = users.get(_pk(answer.created_by)) or User(username='')
-        return answers
+    def exports_itself(self) -> bool:
+        """Whether the plugin has an ``export_reports`` of its own, which may know fewer options and cannot be gone on with."""
+        return _overrides(self, 'export_reports')
 
-    @staticmethod
-    def _sessions_of(answers: list[AbstractAnswer]) -> dict[ObjectId, dict[str, Any]]:
-        sessions = WorkSession.objects(
-            user__in={answer.created_by.id for answer in answers}, task__in={answer.task.id for answer in answers}
-        ).no_dereference()
-        return {
-            _pk(session.answer): {
-                'start_time': _without_zone(session.start_time).isoformat(),
-                'end_time': _without_zone(session.end_time).isoformat(),
-                'duration': int((session.end_time - session.start_time).total_seconds()),
-                'activity': session.activity,
-            }
-            for session in sessions
-            if session.answer is not None
-        }
+    def shapes_lines(self) -> bool:
+        """Whether ``as_dict`` of the plugin's own documents says what an entry of an export line is."""
+        return (
+            self.task_model.as_dict is not AbstractTask.as_dict
+            or self.answer_model.as_dict is not AbstractAnswer.as_dict
+        )
 
     # --- work ---------------------------------------------------------------------------------------------------------
 
@@ -312,13 +293,14 @@ class AbstractTaskType:
         """The same as :meth:`get_next`, under the name old documentation uses."""
         return self.get_next(user)
 
-    def next_with_stats(self, user: User) -> tuple[dict[str, Any], dict[str, int], dict[str, str]]:
-        """What :meth:`get_next` returns, the user's :meth:`stats_of`, and the task's files as ``{path: SHA-256}``."""
+    def next_with_stats(self, user: User) -> tuple[dict[str, Any], dict[str, int], dict[str, str], str | None]:
+        """What :meth:`get_next` returns, the user's :meth:`stats_of`, the task's files as ``{path: SHA-256}``, its batch."""
         if _overrides(self, 'get_next'):
-            task = self.get_next(user)
-            return task, user.get_stats(self), self.media_of(task['id']) if task else {}
+            data = self.get_next(user)
+            found = self._tasks().filter(pk=data['id']).no_dereference().first() if data else None
+            return data, user.get_stats(self), dict(found.media) if found else {}, _batch_id(found)
         data, task, progress = self._hand_out(user)
-        return data, self._stats(progress.get('total', 0)), dict(task.media) if task else {}
+        return data, self._stats(progress.get('total', 0)), dict(task.media) if task else {}, _batch_id(task)
 
     def get_ahead(self, user: User, number: int) -> list[tuple[dict[str, Any], dict[str, str]]]:
         """Tasks for this user after the one in hand, as pairs of ``as_dict()`` and files.
@@ -375,6 +357,11 @@ class AbstractTaskType:
     def media_of(self, task_id: str) -> dict[str, str]:
         """``{path in the task's data: SHA-256}`` of the files of a task."""
         return dict(self._tasks().filter(pk=task_id).scalar('media').first() or {})
+
+    def batches_of(self, task_ids: Iterable[str]) -> dict[str, str | None]:
+        """``{id of a task: id of its batch}``."""
+        found = AbstractTask._get_collection().find({'_id': {'$in': list(task_ids)}}, {'batch': 1})
+        return {task['_id']: task.get('batch') for task in found}
 
     def record_activity(self, user_id: str | ObjectId, task_id: str, seconds: int) -> None:
         """Add seconds of work to the user's open session, and keep his place in the task longer.
@@ -434,16 +421,23 @@ class AbstractTaskType:
         if not isinstance(result, dict):
             raise MalformedResultError('result: must be a JSON object.')
         check_storable(result)
+
+        def store() -> str | None:
+            return self._store_answer(user, task_id, result, activity)
+
         try:
-            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result, activity))
+            batch_id = in_transaction(store, turn=f'task {task_id}')
         except NotUniqueError:  # the same user's other request was faster
-            batch_id = in_transaction(lambda: self._store_answer(user, task_id, result, activity))
+            batch_id = in_transaction(store, turn=f'task {task_id}')
         if batch_id is not None:
             counting.fold_closings(batch_id, self.clock())
 
     def _store_answer(self, user: User, task_id: str, result: dict[str, Any], activity: int) -> str | None:
         """Returns the batch whose task was closed by this answer, if it was."""
-        task = self._task(task_id)
+        # The task first: who answers it at the same moment has to repeat, and then has done nothing in vain.
+        new = {'_id': task_id, 'taskType': self.type_name, 'usersProcessed': {'$ne': user.id}}
+        before = None if self._counts_by_hooks() else self._count(new, user, closing=False)
+        task = self._document(before) if before else self._task(task_id)
         if user.id in map(_pk, task._data['users_processed']):  # bare references: nobody has to be fetched
             previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
             if previous is not None and _same_json(previous.result, result):
@@ -454,34 +448,49 @@ class AbstractTaskType:
         answer = self.answer_model(task=task, created_by=user, created_at=now, task_type=self.type_name, result=result)
         if signals.on_task_done.receivers:
             answer.signal_due = now + counting.SIGNAL_GRACE
+        if before and not leases.is_open(before, self.redundancy):
+            answer.extra = True
         try:
             answer.save(force_insert=True)
         except ValidationError as error:  # of a field that the plugin has added to its document
             raise TaskValidationError(str(error)) from error
-        count, was_closed = task.users_count, task.closed  # plugins may change the task at hand
-        closed = self._update_task_on_answer(task, answer, user) and not was_closed
-        if _overrides(self, '_update_task_on_answer'):
-            self._settle(task_id, answer, user, count)
+        if before:
+            closed = leases.is_closed_by(before, self.redundancy, closing=False)
+        else:
+            closed = self._count_by_hooks(task, answer, user)
         Progress.count_answer(self.type_name, user.id, task_id)
-        User.objects(pk=user.id).update_one(inc__processed=1)
+        User._get_collection().update_one({'_id': user.id}, {'$inc': {'processed': 1}})
         end = self.work_session_manager.end_work_session
-        end(task, user.id, answer, **({'activity': activity} if accepts(end, 'activity') else {}))
+        more = {'activity': activity, 'zone': user.time_zone}
+        end(task, user.id, answer, **{name: value for name, value in more.items() if accepts(end, name)})
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
         if not closed or batch is None:
             return None
         Closing._get_collection().update_one({'_id': task_id}, {'$set': {'batch': _pk(batch)}}, upsert=True)
         return _pk(batch)
 
+    def _count(self, where: dict[str, Any], user: User, *, closing: bool) -> dict[str, Any] | None:
+        """Count an answer of the user in the task; returns the task as it was before, None if there is no such task."""
+        stages = leases.answer(user.id, self.redundancy, self.clock(), closing=closing)
+        return AbstractTask._get_collection().find_one_and_update(where, stages)
+
+    def _counts_by_hooks(self) -> bool:
+        return any(_overrides(self, hook) for hook in ('_update_task_on_answer', '_is_ready_for_autoclose'))
+
+    def _count_by_hooks(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
+        """Let a plugin say what the stored answer means for its task; whether it closed the task."""
+        count, was_closed = task.users_count, task.closed  # plugins may change the task at hand
+        closed = self._update_task_on_answer(task, answer, user) and not was_closed
+        if _overrides(self, '_update_task_on_answer'):
+            self._settle(task.id, answer, user, count)
+        return closed
+
     def _update_task_on_answer(self, task: AbstractTask, answer: AbstractAnswer, user: User) -> bool:
         """Count the answer in its task. Returns whether this answer closed the task."""
         closing = self._is_ready_for_autoclose(task, answer)
-        after = AbstractTask._get_collection().find_one_and_update(
-            {'_id': task.id},
-            leases.answer(user.id, self.redundancy, self.clock(), closing=closing),
-            return_document=ReturnDocument.AFTER,
-        )
-        self._mark_extra(answer, after['usersCount'] == task.users_count)
-        return after['closed'] and not task.closed
+        before = self._count({'_id': task.id}, user, closing=closing) or {}
+        self._mark_extra(answer, not leases.is_open(before, self.redundancy))
+        return leases.is_closed_by(before, self.redundancy, closing=closing)
 
     def _settle(self, task_id: str, answer: AbstractAnswer, user: User, count: int) -> None:
         """What a plugin that counts answers itself does not know of: places, and answers that do not count."""
@@ -529,7 +538,7 @@ class AbstractTaskType:
         return self._stats(Progress.raw(self.type_name, user_id).get('total', 0))
 
     def _stats(self, total: int) -> dict[str, int]:
-        return {'total': total, 'position': Standing.position(self.type_name, total, self.clock())}
+        return {'total': total, 'position': position(self.type_name, total)}
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -537,10 +546,10 @@ class AbstractTaskType:
         return self.task_model.objects(task_type=self.type_name)
 
     def _task(self, task_id: str) -> AbstractTask:
-        task = self._tasks().filter(pk=task_id).first()
-        if task is None:
+        raw = AbstractTask._get_collection().find_one({'_id': task_id, 'taskType': self.type_name})
+        if raw is None:
             raise TaskNotFoundError(self._no_such_task(task_id))
-        return task
+        return self._document(raw)
 
     def _no_such_task(self, task_id: str) -> str:
         return f'There is no task {task_id} of type {self.type_name}.'
@@ -558,8 +567,13 @@ def _checked(record: Any, number: int) -> dict[str, Any]:
     return record
 
 
+def _batch_id(task: AbstractTask | None) -> str | None:
+    # The bare reference: task.batch fails when there is no such document.
+    return _pk(task._data.get('batch')) if task is not None else None
+
+
 def _overrides(task_type: AbstractTaskType, method: str) -> bool:
-    return getattr(type(task_type), method) is not getattr(AbstractTaskType, method)
+    return getattr(getattr(task_type, method), '__func__', None) is not getattr(AbstractTaskType, method)
 
 
 def _is_key(value: Any, mapping: Mapping[str, Any]) -> bool:

@@ -21,7 +21,9 @@ from mongoengine import (
     StringField,
 )
 
+from vulyk.models import facts
 from vulyk.models.fields import VerbatimField
+from vulyk.models.recent import Recent
 from vulyk.models.user import User
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,6 +41,8 @@ class Batch(Document):
 
     ``tasks_processed`` counts closed tasks; the batch is closed when it reaches ``tasks_count``. ``redundancy`` is the
     number of answers its tasks need, as it was when they were loaded. A ``paused`` batch hands out no tasks.
+    ``title``, ``description`` and ``help`` (texts, or ``{language: text}``), ``licence``, ``source``, ``attribution`` and
+    ``lang``, the language of its content, are what people are told about it; see :mod:`vulyk.models.facts`.
     ``signal_due`` is set from the moment it closes until every receiver of ``on_batch_done`` has been told.
     """
 
@@ -48,6 +52,13 @@ class Batch(Document):
     tasks_processed = IntField(default=0, db_field='tasksProcessed')
     closed = BooleanField(default=False, required=True)
     batch_meta = DictField(db_field='batchMeta')
+    title = facts.TextsField()
+    description = facts.TextsField()
+    help = facts.TextsField()
+    licence = StringField(max_length=facts.LINES['licence'])
+    source = StringField(max_length=facts.LINES['source'])
+    attribution = StringField(max_length=facts.LINES['attribution'])
+    lang = StringField(max_length=facts.LINES['lang'])
     priority = IntField(default=0)
     redundancy = IntField()
     paused = BooleanField(default=False)
@@ -68,6 +79,11 @@ class Batch(Document):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Those facts that people see, without the empty ones."""
+        return {name: value for name in facts.FACTS if (value := getattr(self, name))}
 
     @classmethod
     def task_done_in(cls, batch_id: str) -> BatchUpdateResult:
@@ -99,6 +115,26 @@ class Batch(Document):
             Load.open_again(batch_id)
         complete_now = before.get('tasksProcessed', 0) + number >= before['tasksCount']
         return BatchUpdateResult(success=True, closed=complete_now and before.get('closed') is not True)
+
+
+def _read_facts(batch_id: str) -> dict[str, Any]:
+    found = Batch._get_collection().find_one({'_id': batch_id}, dict.fromkeys(facts.FACTS, 1))
+    return {name: value for name, value in (found or {}).items() if name != '_id' and value}
+
+
+def _read_has_facts(task_type: str) -> bool:
+    open_ones = {'taskType': task_type, 'closed': {'$ne': True}}
+    told = [{name: {'$exists': True}} for name in facts.FACTS]
+    return Batch._get_collection().find_one({**open_ones, '$or': told}, {'_id': 1}) is not None
+
+
+batch_facts = Recent(_read_facts, seconds=1)
+has_facts = Recent(_read_has_facts, seconds=1)
+
+
+def facts_of(task_type: str, batch_id: str | None) -> dict[str, Any]:
+    """``Batch.facts`` of an open batch, as they were within the last second; {} if there are none."""
+    return batch_facts.get(batch_id) if batch_id and has_facts.get(task_type) else {}
 
 
 class AbstractTask(Document):
@@ -136,8 +172,9 @@ class AbstractTask(Document):
         'auto_create_index': False,
         'index_cls': False,
         'indexes': [
-            {'fields': ['task_type', 'closed'], 'cls': False},
-            {'fields': ['batch', 'closed'], 'cls': False},
+            # With the id, for exports: they read a batch, or a type, in the order of the ids.
+            {'fields': ['task_type', 'closed', 'id'], 'cls': False},
+            {'fields': ['batch', 'closed', 'id'], 'cls': False},
             {'fields': ['load', 'closed'], 'cls': False},
             # The four ways to the next task; they shrink as tasks fill up and close.
             {'fields': ['load', 'order'], 'cls': False, 'partialFilterExpression': {'lane': 'fresh'}},

@@ -1,25 +1,39 @@
 """One transaction over everything that must be stored together, through mongoengine's own connection."""
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import pymongo
 from mongoengine.connection import get_connection
 from mongoengine.errors import OperationError
 from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
 
 T = TypeVar('T')
 
 _pending: ContextVar[list[Callable[[], Any]] | None] = ContextVar('vulyk_after_commit', default=None)
 
 
-def in_transaction(work: Callable[[], T]) -> T:
+# For what may be forgotten when the primary server is lost, such as who has which task in hand: nobody waits for the
+# others of the replica set to confirm it.
+AT_ONCE = WriteConcern(w=1)
+
+_turns: 'WeakValueDictionary[str, threading.Lock]' = WeakValueDictionary()
+
+
+def in_transaction(work: Callable[[], T], *, turn: str = '') -> T:
     """Run ``work`` so that all its database writes happen or none does, and return what it returns.
 
     ``work`` may run several times, because the driver repeats it after a write conflict: it must read what it decides on
     itself and change nothing outside the database. Inside another transaction it simply joins in. On a connection that
     has no transactions (mongomock in unit tests) it just runs.
+
+    :param turn: what the work is about, if all of it changes the same document. Threads of this process then take turns,
+        which is cheaper than having the database refuse all but one of them, again and again.
     """
     if _pending.get() is not None:
         return work()
@@ -27,9 +41,13 @@ def in_transaction(work: Callable[[], T]) -> T:
     if not isinstance(client, pymongo.MongoClient):
         return _collect(work)()
     # Binding makes mongoengine's writes join the session; without it they would silently escape the transaction.
-    with client.start_session() as session, session.bind(end_session=False):
+    with _turn(turn), client.start_session() as session, session.bind(end_session=False):
         finish = session.with_transaction(lambda _session: _collect(work))
     return finish()
+
+
+def _turn(name: str) -> AbstractContextManager[Any]:
+    return _turns.setdefault(name, threading.Lock()) if name else nullcontext()
 
 
 def is_in_transaction() -> bool:

@@ -69,7 +69,8 @@ class User(Document, UserMixin):
     in ``manages``: they may work on them, and see and correct their tasks and answers. Admins may do everything.
 
     ``username_key`` and ``email_key`` are what must be unique of them; accounts of older versions lack them until
-    ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it.
+    ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it;
+    the browser tells it, until the user chooses one.
     """
 
     username = StringField(max_length=200, required=True)
@@ -79,6 +80,8 @@ class User(Document, UserMixin):
     email = StringField(max_length=200)
     email_key = StringField(db_field='emailKey')
     email_confirmed = BooleanField(default=False, db_field='emailConfirmed')
+    time_zone = StringField(max_length=100, default='', db_field='timeZone')
+    chose_time_zone = BooleanField(default=False, db_field='choseTimeZone')
     active = BooleanField(default=True)
     admin = BooleanField(default=False)
     manages = ListField(StringField(max_length=50))
@@ -106,7 +109,11 @@ class User(Document, UserMixin):
     @classmethod
     def get_by_id(cls, user_id: str) -> Self | None:
         """The active user with that id, else None: nobody stays signed in once an admin has switched him off."""
-        return cls.objects(pk=user_id, active=True).first() if ObjectId.is_valid(user_id) else None
+        if not ObjectId.is_valid(user_id):
+            return None
+        # By hand, because every request does it and mongoengine takes longer to compile the query than MongoDB to answer.
+        found = cls._get_collection().find_one({'_id': ObjectId(user_id), 'active': True})
+        return cls._from_son(found) if found else None
 
     @classmethod
     def get_by_email(cls, email: str) -> Self | None:

@@ -12,7 +12,7 @@ from bson import ObjectId
 from flask import current_app, has_app_context
 
 from vulyk import signals
-from vulyk.blueprints.gamification import facts, history
+from vulyk.blueprints.gamification import facts, history, services
 from vulyk.blueprints.gamification.core.rules import Rule
 from vulyk.blueprints.gamification.core.tally import Today
 from vulyk.blueprints.gamification.core.zones import Zones
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from vulyk.blueprints.gamification.core.state import UserState
     from vulyk.models.tasks import AbstractAnswer
+    from vulyk.models.user import User
 
 SECOND_LOOK = timedelta(minutes=2)  # the server ends every transaction after one
 _RECEIVERS = 'vulyk_gamification_receivers'
@@ -39,6 +40,7 @@ def connect(app: 'Flask') -> None:
         (signals.on_task_done, _for(app, track_events)),
         (signals.on_batch_done, _for(app, pay_batch_later)),
         (signals.on_answer_withdrawn, _for(app, reverse_answer)),
+        (signals.on_time_zone_changed, _for(app, follow_zone)),
     ]
     for signal, receiver in pairs:
         signal.connect(receiver)
@@ -127,6 +129,11 @@ def reverse_answer(sender: WithdrawnAnswer) -> None:
             created_at=answer.get('createdAt') or datetime.now(UTC),
         )
     )
+
+
+def follow_zone(sender: 'User', zone: str) -> None:
+    """Count the days of a volunteer where he lives from now on."""
+    services.set_zone(sender, zone, datetime.now(UTC))
 
 
 def _batch_of(task: Any) -> str | None:

@@ -34,7 +34,6 @@ from vulyk.blueprints.gamification.services import (
     StatsService,
     donations_by_fund,
     entries_of,
-    set_zone,
     standing_of,
     wall_of,
 )
@@ -289,18 +288,6 @@ def user_state(user_id: str) -> Response:
     if user is None:
         abort(HTTPStatus.NOT_FOUND, gettext('There is no such user.'))
     return json_answer({'state': UserStateModel.get_or_create_by_user(user).to_dict()})
-
-
-@gamification.post('/users/me/zone')
-@answers_json
-@for_members
-def my_zone() -> Response:
-    """Where I live: an IANA time zone."""
-    try:
-        set_zone(me(), request.form.get('zone', ''), datetime.now(UTC))
-    except ValueError:
-        abort(HTTPStatus.BAD_REQUEST, gettext('zone: must be the name of a time zone such as Europe/Kyiv.'))
-    return json_answer({'done': True})
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------------

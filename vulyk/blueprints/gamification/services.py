@@ -179,8 +179,7 @@ class StatsService:
 class Standing(NamedTuple):
     """Points and level at a glance.
 
-    ``next_points`` is where the next level begins, None at the last one. ``zone`` is the time zone his days are counted in.
-    ``number`` is that of his latest fact.
+    ``next_points`` is where the next level begins, None at the last one. ``number`` is that of his latest fact.
     """
 
     points: Decimal
@@ -188,18 +187,16 @@ class Standing(NamedTuple):
     level_points: Decimal
     next_level: int | None
     next_points: Decimal | None
-    zone: str
     number: int
 
 
 def standing_of(user_id: ObjectId) -> Standing:
     """How far a user is; read with one small question, as every page shows it."""
-    wanted = {'points': 1, 'level': 1, 'number': 1, 'zones': {'$slice': -1}}
+    wanted = {'points': 1, 'level': 1, 'number': 1}
     stored = UserStateModel._get_collection().find_one({'user': user_id}, wanted) or {}
     points, level, levels = exact(stored.get('points') or 0), stored.get('level') or 0, the_game().levels
     next_level, next_points = levels.after(points) or (None, None)
-    zone = stored['zones'][0]['zone'] if stored.get('zones') else the_game().default_zone
-    return Standing(points, level, levels.begin(level), next_level, next_points, zone, stored.get('number') or 0)
+    return Standing(points, level, levels.begin(level), next_level, next_points, stored.get('number') or 0)
 
 
 class Badge(NamedTuple):

@@ -316,6 +316,8 @@
       showStats(stats || {});
       show('ready');
       setButtons(true);
+      showLanguage(task.lang);
+      showBatch(task.batch || {});
       if (wrapper.getBoundingClientRect().top < 0) { window.scrollTo(0, 0); }
       emit('next', json, {response: json});
       showProgress(task.id);
@@ -417,6 +419,33 @@
   function countMine() {
     const place = document.querySelector('#user-stats dd');
     if (place && /^\d+$/.test(place.textContent.trim())) { place.textContent = Number(place.textContent) + 1; }
+  }
+
+  /** Mark the content of the task with its language: elements with data-content, or all of an older plugin's page. */
+  function showLanguage(language) {
+    const marked = wrapper.querySelectorAll('[data-content]');
+    for (const node of marked.length ? marked : [wrapper]) {
+      if (language) { node.lang = language; } else { node.removeAttribute('lang'); }
+    }
+  }
+
+  /** What people are told about the batch of the task: title and origin below the task, its help above that of the plugin. */
+  function showBatch(batch) {
+    const link = (text, address) => (address
+      ? element('a', {className: 'vk-link', href: address, target: '_blank', rel: 'noopener', textContent: text}) : text);
+    const {title, attribution, source, source_url: sourceUrl, licence, licence_url: licenceUrl} = batch;
+    const parts = [title, attribution, link(source || (sourceUrl && say('source')), sourceUrl),
+      link(licence || (licenceUrl && say('licence')), licenceUrl)].filter(Boolean);
+    const place = byId('vk-batch');
+    if (place) {  // a theme may have none
+      place.hidden = !parts.length;
+      place.replaceChildren(...parts.flatMap((part, index) => (index ? [' · ', part] : [part])));
+    }
+    const help = byId('vk-batch-help');
+    if (help) {
+      help.hidden = !batch.help;
+      help.innerHTML = batch.help || '';  // cleaned by the server
+    }
   }
 
   async function showProgress(task) {
@@ -572,6 +601,15 @@
     });
   }
 
+  /** Where somebody lives decides which day it is for him; nothing depends on its being known at once. */
+  function tellZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!body.dataset.zoneUrl || !zone || zone === body.dataset.zone) { return; }
+    fetchWithToken(body.dataset.zoneUrl, {method: 'POST', body: new URLSearchParams({zone})})
+      .then(response => response.text())  // a body nobody reads keeps its connection
+      .catch(() => {});
+  }
+
   let isInitialised = false;
 
   function init() {
@@ -581,6 +619,7 @@
     if (wrapper) { addMessagePlaces(); }
     Vulyk.event_handlers();
     if (wrapper) { start(); }
+    tellZone();
   }
 
   const Vulyk = {State, texts, init, event_handlers, load_next, skip_task, save_report, announce, notify, fetch: fetchWithToken};

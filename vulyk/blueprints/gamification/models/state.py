@@ -21,6 +21,7 @@ from pymongo.errors import DuplicateKeyError
 
 from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus, plain
 from vulyk.blueprints.gamification.core.state import UserState
+from vulyk.blueprints.gamification.core.zones import FIRST_YEAR
 from vulyk.blueprints.gamification.models.fields import MomentField, to_text
 from vulyk.blueprints.gamification.models.rules import RuleModel, rules_of_awards
 from vulyk.models.user import User
@@ -85,6 +86,9 @@ class UserStateModel(Document):
         collection = cls._get_collection()
         if collection.find_one({'user': user_id}, {'_id': 1}) is not None:
             return
+        zone = User.objects(pk=user_id).scalar('time_zone').first()
+        if zone:  # told before the game knew of this user
+            empty |= {'zones': [{'since': datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), 'zone': zone}]}
         try:
             collection.update_one({'user': user_id}, {'$setOnInsert': empty}, upsert=True)
         except DuplicateKeyError:  # somebody was faster

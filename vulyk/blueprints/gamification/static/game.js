@@ -6,7 +6,6 @@
   if (!chip || !window.Vulyk?.notify) { return; }
 
   const PAUSE_MS = 5000;  // answers may come every second; news need not
-  const ZONE_TOLD = 'vulyk.game.zone';
   const texts = JSON.parse(chip.dataset.texts);
   const say = (name, values) => texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 
@@ -40,21 +39,7 @@
     timer = setTimeout(() => look().catch(() => {}), Math.max(0, lookedAt + PAUSE_MS - Date.now()));
   }
 
-  /**
-   * Where the volunteer lives decides which day it is for him. Told once: the server may keep another name of the same zone,
-   * or not know it, and would be told again with every page.
-   */
-  async function tellZone() {
-    const {zone: known, zoneUrl} = chip.dataset;
-    const {timeZone: zone} = Intl.DateTimeFormat().resolvedOptions();
-    const told = `${document.body.dataset.user} ${known} ${zone}`;
-    if (!zone || zone === known || localStorage.getItem(ZONE_TOLD) === told) { return; }
-    const response = await post(zoneUrl, {zone});
-    if (response.status < 500) { localStorage.setItem(ZONE_TOLD, told); }
-  }
-
   document.body.addEventListener('vulyk:next', lookSoon);
   document.body.addEventListener('vulyk:task-error', lookSoon);
   lookSoon();
-  tellZone().catch(() => {});
 })();

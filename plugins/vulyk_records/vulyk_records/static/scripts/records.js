@@ -368,9 +368,9 @@
   }
 
   function show({response}) {
-    const {data, media = {}} = response.result.task;
+    const {data, media = {}, lang} = response.result.task;
     source = media[data.image] || data.image || '';
-    fields = fieldList(data.fields, languageOf(data.lang || data.language));
+    fields = fieldList(data.fields, languageOf(data.lang || data.language || lang));
     turn = 0;
     forgetDoubt();
     showFields();

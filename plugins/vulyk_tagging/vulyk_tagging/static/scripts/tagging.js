@@ -543,9 +543,9 @@
   }
 
   /* A language tag that browsers understand, or nothing. */
-  function languageOf({lang, language}) {
+  function languageOf(tag) {
     try {
-      return Intl.getCanonicalLocales(lang || language || [])[0] || '';
+      return Intl.getCanonicalLocales(tag || [])[0] || '';
     } catch (error) {
       return '';
     }
@@ -564,10 +564,10 @@
   }
 
   function show({response}) {
-    const {data} = response.result.task;
+    const {data, lang} = response.result.task;
     content = typeof data.text === 'string' ? data.text : '';
     labels = labelList(data);
-    area.lang = languageOf(data);
+    area.lang = languageOf(data.lang || data.language || lang);
     words = wordsOf(content);
     clusters = segmentsOf(content, 'grapheme');
     [spans, past, future] = [[], [], []];

@@ -1,0 +1,144 @@
+"""A million tasks come in and a million answers go out, as an operator does it; time, rate and memory are printed.
+
+``SOAK_TASKS`` takes another number of tasks.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pymongo
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from tests.conftest import FIXTURES
+from vulyk.exporting.reading import TASKS_AT_ONCE
+from vulyk.models.tasks import AbstractTask
+from vulyk.models.user import User
+from vulyk.utils import chunked
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+
+TASKS = int(os.environ.get('SOAK_TASKS', 1_000_000))
+MAX_MEMORY_MB = 300  # far below what a million of anything takes
+ROOT = Path(__file__).parents[2]
+SETTINGS = """SECRET_KEY = 'a key for tests only, long enough'
+MONGODB_SETTINGS = {{'DB': 'soak_data', 'HOST': {uri!r}}}
+ENABLED_TASKS = {{'vulyk_plain': 'PlainTaskType'}}
+ENABLED_BLUEPRINTS = []
+"""
+
+
+class Run(NamedTuple):
+    """How a command went: seconds, and megabytes at its peak."""
+
+    seconds: float
+    memory_mb: float
+
+
+@pytest.fixture(scope='module')
+def database(mongo_uri: str) -> Iterator[Database]:
+    """A database of its own, deleted in the end."""
+    with pymongo.MongoClient(mongo_uri) as client:
+        yield client['soak_data']
+        client.drop_database('soak_data')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory, mongo_uri: str) -> Path:
+    """A site's folder, with a file of tasks."""
+    path = tmp_path_factory.mktemp('soak')
+    (path / 'local_settings.py').write_text(SETTINGS.format(uri=mongo_uri))
+    with gzip.open(path / 'tasks.jsonl.gz', 'wt', compresslevel=1) as file:
+        for number in range(TASKS):
+            text = 'The line of a register that somebody has to read'
+            file.write(
+                json.dumps({'n': number, 'text': text, 'place': {'page': number // 40, 'line': number % 40}}) + '\n'
+            )
+    return path
+
+
+@pytest.fixture(scope='module')
+def vulyk(folder: Path) -> Callable[..., Run]:
+    """Runs a command in a process of its own."""
+
+    def run(*arguments: str) -> Run:
+        environment = {**os.environ, 'PYTHONPATH': f'{FIXTURES}:{ROOT}'}
+        started = time.monotonic()
+        command = [sys.executable, str(ROOT / 'manage.py'), *arguments]
+        with subprocess.Popen(command, cwd=folder, env=environment) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        per_mb = 1024 if sys.platform == 'linux' else 1024 * 1024
+        return Run(time.monotonic() - started, usage.ru_maxrss / per_mb)
+
+    return run
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture) -> Callable[[str, int, Run], None]:
+    """Prints how a command went, past pytest, and refuses memory that has grown with the data."""
+
+    def say(what: str, count: int, run: Run) -> None:
+        rate = count / run.seconds
+        with capsys.disabled():
+            print(f'\n{what}: {count:,} in {run.seconds:.0f} s, {rate:,.0f} a second, at most {run.memory_mb:.0f} MB')
+        assert run.memory_mb < MAX_MEMORY_MB
+
+    return say
+
+
+def answer_half(database: Database) -> int:
+    """Two answers to each of half of the tasks, as the platform stores them; returns their number."""
+    people = [User(id=ObjectId(), username=f'bee{number}', email=f'bee{number}@example.org') for number in range(2000)]
+    database.user.insert_many([person.to_mongo() for person in people])
+    ids = [task['_id'] for task in database.tasks.find({}, {'_id': 1}).limit(TASKS // 2)]
+    for number, chunk in enumerate(chunked(ids, TASKS_AT_ONCE)):
+        authors = [people[(number * 2 + shift) % len(people)].id for shift in (0, 1)]
+        database.reports.insert_many([stored_answer(task, author) for task in chunk for author in authors])
+        database.tasks.update_many(
+            {'_id': {'$in': chunk}},
+            {'$set': {'closed': True, 'lane': None, 'usersCount': 2, 'usersProcessed': authors}},
+        )
+    database.batches.update_one({}, {'$set': {'tasksProcessed': len(ids)}})
+    return 2 * len(ids)
+
+
+def stored_answer(task: str, author: ObjectId) -> dict[str, Any]:
+    """An answer, as the platform stores it."""
+    from vulyk_plain.models.tasks import PlainAnswer
+
+    result = {'text': 'Stefania Kovalenko, born 1873', 'legible': True}
+    reference = AbstractTask(id=task)
+    return dict(
+        PlainAnswer(task=reference, created_by=User(id=author), task_type='plain_task', result=result).to_mongo()
+    )
+
+
+def test_a_million_tasks_come_in_and_a_million_answers_go_out(app, database, folder, vulyk, tell):
+    tell('db load', TASKS, vulyk('db', 'load', 'plain_task', 'tasks.jsonl.gz', '--batch', 'big'))
+    assert database.batches.find_one()['tasksCount'] == database.tasks.estimated_document_count() == TASKS
+    answers = answer_half(database)
+    for name, *options in (
+        ('tasks.jsonl',),
+        ('tasks.jsonl.gz', '--with-sessions'),
+        ('answers.jsonl.zst', '--format', 'jsonl'),
+        ('answers.csv', '--format', 'csv'),
+    ):
+        run = vulyk('db', 'export', 'plain_task', name, '--batch', 'big', *options)
+        tell(f'db export {name} {" ".join(options)}', answers, run)
+        manifest = json.loads((folder / f'{name}.manifest.json').read_text())
+        assert manifest['counts'] == {'tasks': answers // 2, 'answers': answers}
+        with (folder / name).open('rb') as file:
+            assert manifest['file']['sha256'] == hashlib.file_digest(file, 'sha256').hexdigest()
+    with (folder / 'answers.csv').open() as file:
+        assert sum(1 for _ in file) == answers + 1

@@ -1,0 +1,1 @@
+"""Data out: answers are read (``reading``), shaped (``formats``) and written (``writing``)."""
