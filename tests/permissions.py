@@ -12,7 +12,8 @@ from flask import Flask
 
 ROLES = ('visitor', 'stranger', 'volunteer', 'project admin', 'admin')
 BLUEPRINTS = [{'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}]
-SETTINGS = {'ENABLE_ADMIN': True, 'ENABLED_BLUEPRINTS': BLUEPRINTS}
+SERVICES = {'SOCIAL_AUTH_GITHUB_KEY': 'x', 'SOCIAL_AUTH_GITHUB_SECRET': 'x'}
+SETTINGS = {'ENABLE_ADMIN': True, 'ENABLED_BLUEPRINTS': BLUEPRINTS, **SERVICES}
 
 PAGES = """
 GET  /                                        in    in   in   in   in
@@ -28,6 +29,13 @@ POST /account/time-zone/browser               401   in   in   in   in
 POST /account/password                        form  in   in   in   in
 POST /account/sessions/end                    form  in   in   in   in
 POST /account/sessions/<session_id>/end       form  in   in   in   in
+GET  /login/<string:backend>/                 in    in   in   in   in
+POST /login/<string:backend>/                 in    in   in   in   in
+GET  /complete/<string:backend>/              in    in   in   in   in
+POST /complete/<string:backend>/              in    in   in   in   in
+POST /disconnect/<string:backend>/            form  in   in   in   in
+POST /disconnect/<string:backend>/<int:association_id>/     form  in  in  in  in
+POST /disconnect/<string:backend>/<string:association_id>/  form  in  in  in  in
 GET  /session                                 in    in   in   in   in
 GET  /type/<type_id>/                         form  403  in   in   in
 GET  /type/<type_id>/leaders                  form  403  in   in   in

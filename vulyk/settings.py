@@ -95,6 +95,23 @@ CSP_EXTRA: dict[str, list[str]] = {}
 SOCIAL_AUTH_LOGIN_URL = '/'
 SOCIAL_AUTH_LOGIN_REDIRECT_URL = '/'
 SOCIAL_AUTH_USERNAME_IS_FULL_EMAIL = False
+SOCIAL_AUTH_AUTHENTICATION_BACKENDS: list[str] = []  # further services, by the dotted names of their classes
+SOCIAL_AUTH_GOOGLE_OAUTH2_KEY = ''
+SOCIAL_AUTH_GOOGLE_OAUTH2_SECRET = ''
+SOCIAL_AUTH_GITHUB_KEY = ''
+SOCIAL_AUTH_GITHUB_SECRET = ''
+SOCIAL_AUTH_FACEBOOK_KEY = ''
+SOCIAL_AUTH_FACEBOOK_SECRET = ''
+SOCIAL_AUTH_TWITTER_OAUTH2_KEY = ''  # X
+SOCIAL_AUTH_TWITTER_OAUTH2_SECRET = ''
+SOCIAL_AUTH_TWITTER_KEY = ''  # deprecated: the two above
+SOCIAL_AUTH_TWITTER_SECRET = ''
+SOCIAL_AUTH_VK_OAUTH2_KEY = ''
+SOCIAL_AUTH_VK_OAUTH2_SECRET = ''
+SOCIAL_AUTH_OIDC_OIDC_ENDPOINT = ''  # any OpenID provider: the address before /.well-known/openid-configuration
+SOCIAL_AUTH_OIDC_KEY = ''
+SOCIAL_AUTH_OIDC_SECRET = ''
+SOCIAL_AUTH_OIDC_TITLE = 'OpenID Connect'  # on its button
 
 
 def _boolean(text: str) -> bool:
@@ -112,6 +129,7 @@ def _mapping(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
+_SERVICES = ('GOOGLE_OAUTH2', 'GITHUB', 'FACEBOOK', 'TWITTER_OAUTH2', 'TWITTER', 'VK_OAUTH2', 'OIDC')
 _FROM_ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     'SECRET_KEY': str,
     'SESSION_COOKIE_NAME': str,
@@ -134,6 +152,7 @@ _FROM_ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     'SITE_TITLE': str,
     'ENABLED_TASKS': _mapping,
     'ENABLE_ADMIN': _boolean,
+    **{f'SOCIAL_AUTH_{name}_{part}': str for name in _SERVICES for part in ('KEY', 'SECRET')},
 }
 _MONGODB_VARIABLES = {
     'mongodb_db': 'DB',

@@ -204,7 +204,7 @@ class Watch:
     """Looks at what pages do behind the scenes."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._trusted = [f'{url}/', *INNER_ADDRESSES]
         self._complaints: list[str] = []
         self._foreign: list[str] = []
         self._expected: list[str] = []
@@ -214,6 +214,10 @@ class Watch:
         context.on('console', self._on_console)
         context.on('weberror', lambda error: self._complaints.append(f'uncaught: {error.error}'))
         context.on('request', self._on_request)
+
+    def trust(self, url: str) -> None:
+        """Requests to this site too are all right."""
+        self._trusted.append(f'{url}/')
 
     def expect(self, *patterns: str) -> None:
         """Each of these regular expressions has to fit a complaint by the end of the test, and those are forgiven."""
@@ -243,7 +247,7 @@ class Watch:
 
     def _on_request(self, request: Request) -> None:
         self.requests.append(f'{request.method} {request.url}')
-        if not request.url.startswith((f'{self._url}/', *INNER_ADDRESSES)):
+        if not request.url.startswith(tuple(self._trusted)):
             self._foreign.append(request.url)
 
 

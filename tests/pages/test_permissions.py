@@ -1,5 +1,7 @@
 """Every route of the site, tried by everybody: a visitor, strangers, volunteers, project admins and admins."""
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -21,6 +23,8 @@ ARGUMENTS = {
     'category': 'donatable',
     'fund_id': 'f1',
     'export_type': 'csv',
+    'backend': 'github',
+    'association_id': '0' * 24,
 }
 
 
@@ -71,7 +75,7 @@ def guarded(app: Flask) -> list[tuple[str, str, str]]:
 def path_of(app: Flask, rule: str, **more: str) -> str:
     """An address of that rule."""
     for name, value in {**ARGUMENTS, **more}.items():
-        rule = rule.replace(f'<path:{name}>', value).replace(f'<{name}>', value)
+        rule = re.sub(rf'<(\w+:)?{name}>', value, rule)
     assert '<' not in rule, f'{rule}: say in ARGUMENTS what to put there'
     return rule
 

@@ -7,6 +7,7 @@ from flask_babel import gettext
 from flask_login import current_user, login_required
 from wtforms import Form
 
+from vulyk import social
 from vulyk.accounts import services
 from vulyk.accounts.forms import PasswordForm, TimeZoneForm, UsernameForm
 from vulyk.pages import answers_json, me, page
@@ -44,7 +45,7 @@ def profile_page(**forms: Form) -> str:
     zone = user.time_zone if user.chose_time_zone else ''
     forms.setdefault('zone_form', TimeZoneForm(data={'zone': zone}, prefix='zone-'))
     forms.setdefault('password_form', PasswordForm(owner=user, prefix='password-'))
-    return page('profile.html', sessions=services.sessions_of(user), **forms)
+    return page('profile.html', sessions=services.sessions_of(user), sign_in_accounts=social.accounts_of(user), **forms)
 
 
 def not_valid(**forms: Form) -> 'ResponseReturnValue':

@@ -31,7 +31,9 @@ def init(app: 'Flask') -> None:
             return
         check_secret_key(app)
         # A JSON request of nobody is answered 401 by its view; 400 would hide that the session has expired.
-        if not (is_json_endpoint(app) and current_user.is_anonymous):
+        # A service sends people back from another site; the state they carry says that they left from here.
+        is_return = request.endpoint == 'social.complete'
+        if not is_return and not (is_json_endpoint(app) and current_user.is_anonymous):
             csrf.protect()
 
     app.after_request(add_headers)

@@ -10,8 +10,10 @@ from flask import g
 from flask_babel import Babel
 from flask_login import current_user
 from markupsafe import Markup
+from werkzeug.local import LocalProxy
 
-from vulyk import demo, zones
+from vulyk import demo, social, zones
+from vulyk.models.social import SocialAccount
 from vulyk.models.user import DEFAULT_GROUP, Group
 from vulyk.utils import aware, get_template_path
 
@@ -72,8 +74,17 @@ def _context(app: 'Flask') -> dict[str, Any]:
         'frontend': g.get('frontend', 'site'),
         'site_closed': g.get('site_closed', False),
         'html_lang': locale(app),
-        'backends': {'associated': [], 'not_associated': [], 'backends': []},
+        'backends': LocalProxy(lambda: _backends()),
+        'sign_in_services': list(app.extensions[social.EXTENSION].values()),
         'warm_welcome': Markup(nh3.clean(app.config['WARM_WELCOME'] or '')),
         'thanks_message': Markup(nh3.clean(app.config['THANKS_TASK_MESSAGE'] or '')),
         'asset_bundles': app.extensions['vulyk_asset_bundles'],
     }
+
+
+def _backends() -> dict[str, list[Any]]:
+    """Sign-in services as themes know them: names, and the links of whoever is signed in. Asked for only where it is used."""
+    names = list(social.services())
+    linked = SocialAccount.of(current_user) if current_user.is_authenticated else []
+    taken = {social.FORMER.get(link.provider, link.provider) for link in linked}
+    return {'associated': linked, 'not_associated': [name for name in names if name not in taken], 'backends': names}
