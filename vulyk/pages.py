@@ -300,12 +300,15 @@ def skip(type_id: str, task_id: str) -> Response:
 
 @answers_json
 def done(type_id: str, task_id: str) -> Response:
-    """Store my answer to a task."""
+    """Store my answer to a task; a header tells if it came when the task had enough already."""
     task_type = my_task_type(type_id)
     result, seconds = posted_result(), active_seconds()
     more = {'activity': seconds} if seconds and accepts(task_type.on_task_done, 'activity') else {}
-    task_type.on_task_done(me(), task_id, result, **more)
-    return json_response({'done': True})
+    answer = task_type.on_task_done(me(), task_id, result, **more)
+    response = json_response({'done': True})
+    if getattr(answer, 'extra', False):
+        response.headers['X-Vulyk-Extra'] = '1'
+    return response
 
 
 @answers_json

@@ -485,7 +485,7 @@ def test_styles_of_a_plugin_do_not_reach_the_shell(open_browser, site, user, sig
 )
 def test_states_and_messages_of_the_shell_keep_their_look_too(page, user, signed_in, watch, status, state, parts):
     watch.expect_status(status, '/next')
-    page.route('**/next', lambda route: route.fulfill(status=status, json={'result': {}, 'errors': []}))
+    page.route('**/next*', lambda route: route.fulfill(status=status, json={'result': {}, 'errors': []}))
     looks = []
     for name in ('plain_task', 'legacy_cards'):
         signed_in(page, user).goto(f'/type/{name}/')

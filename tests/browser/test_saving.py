@@ -171,7 +171,7 @@ def test_answer_that_could_not_be_sent_is_sent_at_the_next_visit(page, user, tas
 
 def test_next_task_that_cannot_be_fetched_is_fetched_by_retry(page, user, signed_in, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/next', lambda route: route.abort(), times=1)
+    page.route('**/next*', lambda route: route.abort(), times=1)
     signed_in(page, user).goto('/type/transcription/')
     expect(notice(page)).to_contain_text('The next task could not be fetched')
     shown_after(page, page.get_by_role('button', name='Try again').click)
@@ -252,7 +252,7 @@ def test_signed_out_in_another_tab_and_in_again_goes_on_as_if_nothing_had_happen
 
 def test_page_without_a_session_left_asks_to_sign_in_and_comes_back(page, user, signed_in, watch):
     watch.expect_status(401, '/next')
-    held = hold(page, '**/next')
+    held = hold(page, '**/next*')
     signed_in(page, user).goto('/type/transcription/')
     expect_state(page, 'loading')
     page.context.clear_cookies()

@@ -164,7 +164,8 @@ def test_equal_answer_again_is_fine(member, task, again):
 def test_late_answer_is_fine(member, task, plain):
     for _ in range(2):
         answer(plain, task, make_user())
-    assert member.post(f'/type/plain_task/done/{task.id}', data={'result': '{}'}).json == DONE
+    response = member.post(f'/type/plain_task/done/{task.id}', data={'result': '{}'})
+    assert (response.json, response.headers['X-Vulyk-Extra']) == (DONE, '1')
     assert PlainAnswer.objects(extra=True).count() == 1
 
 

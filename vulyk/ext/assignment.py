@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pymongo
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 PAGE = 20
 PATIENCE_MS = 1000  # how long to wait for a task that somebody is writing
-FEW_PLACES = 50  # nothing is fetched ahead when fewer fresh tasks are left
+FEW_PLACES = 20  # nothing is fetched ahead when fewer fresh tasks are left
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
 OVERLAP = timedelta(seconds=10)
 _ONE_MILLISECOND = timedelta(milliseconds=1)  # the precision of stored times
@@ -177,8 +176,8 @@ def _read_has_fresh(load: str) -> bool:
     return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
 
 
-def _read_has_plenty(load: str) -> bool:
-    where = {'load': ObjectId(load), 'lane': leases.FRESH}
+def _read_has_plenty(task_type: str) -> bool:
+    where = {'load': {'$in': [load.id for load in open_loads.get(task_type)]}, 'lane': leases.FRESH}
     return AbstractTask._get_collection().count_documents(where, limit=FEW_PLACES) == FEW_PLACES
 
 
@@ -414,8 +413,8 @@ class Assigner:
         return self.tasks.find_one({**where, 'leases': alive, 'load': {'$in': loads}})
 
     def _plenty_left(self) -> bool:
-        """Whether enough fresh tasks are left in the load at hand that fetching ahead takes none from others."""
-        return any(has_plenty.get(str(where['load'])) for where in islice(self._unseen(), 1))
+        """Whether enough fresh tasks are left, in whatever batch, that fetching ahead takes none from others."""
+        return has_plenty.get(self.task_type.type_name)
 
     def _claim(self, where: dict[str, Any], sort: Iterable[tuple[str, int]] = (('ord', 1),)) -> dict[str, Any] | None:
         where = {'lane': leases.HAS_PLACE, **where, 'leases.user': {'$ne': self.user_id}}

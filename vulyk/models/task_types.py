@@ -406,13 +406,16 @@ class AbstractTaskType:
         """The result that stands for one ``answer`` in the ``answers.csv`` of this type's samples."""
         return {'answer': answer}
 
-    def on_task_done(self, user: User, task_id: str, result: dict[str, Any], activity: int = 0) -> None:
+    def on_task_done(
+        self, user: User, task_id: str, result: dict[str, Any], activity: int = 0
+    ) -> AbstractAnswer | None:
         """Store an answer and everything that follows from it, in one transaction.
 
         An equal answer given again changes nothing and succeeds, so that a lost response can be repeated. An answer to a
         task that has enough already is stored as an extra one.
 
         :param activity: seconds of work that were not recorded yet.
+        :returns: the answer as it is stored; ``extra`` says whether the task had enough already.
         :raises TaskNotFoundError: no such task of this type.
         :raises MalformedResultError: the result is no JSON object that can be stored exactly.
         :raises TaskValidationError: the task type refuses it.
@@ -422,18 +425,21 @@ class AbstractTaskType:
             raise MalformedResultError('result: must be a JSON object.')
         check_storable(result)
 
-        def store() -> str | None:
+        def store() -> tuple[AbstractAnswer, str | None]:
             return self._store_answer(user, task_id, result, activity)
 
         try:
-            batch_id = in_transaction(store, turn=f'task {task_id}')
+            answer, batch_id = in_transaction(store, turn=f'task {task_id}')
         except NotUniqueError:  # the same user's other request was faster
-            batch_id = in_transaction(store, turn=f'task {task_id}')
+            answer, batch_id = in_transaction(store, turn=f'task {task_id}')
         if batch_id is not None:
             counting.fold_closings(batch_id, self.clock())
+        return answer
 
-    def _store_answer(self, user: User, task_id: str, result: dict[str, Any], activity: int) -> str | None:
-        """Returns the batch whose task was closed by this answer, if it was."""
+    def _store_answer(
+        self, user: User, task_id: str, result: dict[str, Any], activity: int
+    ) -> tuple[AbstractAnswer, str | None]:
+        """Returns the answer, and the batch whose task was closed by it, if it was."""
         # The task first: who answers it at the same moment has to repeat, and then has done nothing in vain.
         new = {'_id': task_id, 'taskType': self.type_name, 'usersProcessed': {'$ne': user.id}}
         before = None if self._counts_by_hooks() else self._count(new, user, closing=False)
@@ -441,7 +447,7 @@ class AbstractTaskType:
         if user.id in map(_pk, task._data['users_processed']):  # bare references: nobody has to be fetched
             previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
             if previous is not None and _same_json(previous.result, result):
-                return None
+                return previous, None
             raise AnswerConflictError(f'result: you have answered task {task_id} already, differently.')
         self.validate_result(task, result)
         now = self.clock()
@@ -465,9 +471,9 @@ class AbstractTaskType:
         end(task, user.id, answer, **{name: value for name, value in more.items() if accepts(end, name)})
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
         if not closed or batch is None:
-            return None
+            return answer, None
         Closing._get_collection().update_one({'_id': task_id}, {'$set': {'batch': _pk(batch)}}, upsert=True)
-        return _pk(batch)
+        return answer, _pk(batch)
 
     def _count(self, where: dict[str, Any], user: User, *, closing: bool) -> dict[str, Any] | None:
         """Count an answer of the user in the task; returns the task as it was before, None if there is no such task."""

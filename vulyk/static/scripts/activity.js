@@ -9,6 +9,7 @@ window.VulykActivity = (() => {
 
   const IDLE_MS = 60000;
   const REPORT_S = 60;
+  const LAG_S = 10;  // a task fetched in advance is on the page some seconds before the server knows
   const TICK_MS = 1000;
 
   let address = null;
@@ -28,11 +29,11 @@ window.VulykActivity = (() => {
     // A computer that slept between two ticks has not worked.
     if (isWorking) { milliseconds += Math.min(now - lastTick, 2 * TICK_MS); }
     lastTick = now;
-    if (milliseconds >= REPORT_S * 1000) { report(); }
+    if (milliseconds >= (REPORT_S + LAG_S) * 1000) { report(); }
   }
 
-  function take() {
-    const seconds = Math.floor(milliseconds / 1000);
+  function take(most = Infinity) {
+    const seconds = Math.min(Math.floor(milliseconds / 1000), most);
     milliseconds -= seconds * 1000;
     return seconds;
   }
@@ -40,7 +41,7 @@ window.VulykActivity = (() => {
   function putBack(seconds) { milliseconds += seconds * 1000; }
 
   async function report() {
-    const [reported, seconds] = [address, take()];
+    const [reported, seconds] = [address, take(REPORT_S)];
     try {
       await Vulyk.fetch(reported, {method: 'POST', body: new URLSearchParams({seconds})});
     } catch (error) {

@@ -23,9 +23,11 @@
   const SLOW_AFTER_MS = 200;                    // a quicker answer shows no sign of waiting
   const READ_TIMEOUT_MS = 30000;
   const WRITE_TIMEOUT_MS = 120000;              // eight megabytes over a slow line
+  const RETRY_MS = [5000, 10000, 20000, 60000];  // how long answers that could not be sent wait for another try
+  const DRAFT_MS = 400;                         // what is typed is put aside after a pause of this length
   const KEEP_DAYS = 14;
-  const KEEP_PREFIX = 'vulyk:answer:';
   const USER_MARKER = 'vulyk:user';
+  const PICTURE = /\.(avif|gif|jpe?g|png|svg|webp)$/i;
 
   const byId = id => document.getElementById(id);
   const say = (name, values = {}) => (texts[name] || '').replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -46,13 +48,22 @@
     setTimeout(() => line.remove(), 5000);
   }
 
-  /** A message in the corner; an `error` stays until it is closed, an `info` goes by itself. */
-  function notify(text, kind = 'info') {
+  /** A message in the corner; an `error` stays until it is closed, an `info` goes by itself. `action` is {text, act}. */
+  function notify(text, kind = 'info', action = null) {
     const stack = byId('vk-toasts');
     if (!stack || !text) { return; }
     const close = element('button', {type: 'button', className: 'vk-toast-close', textContent: '×'});
     const toast = element('div', {className: `vk-toast vk-toast-${kind === 'error' ? 'error' : 'info'}`},
-      element('p', {className: 'vk-toast-text', textContent: text}), close);
+      element('p', {className: 'vk-toast-text', textContent: text}));
+    if (action) {
+      const button = element('button', {type: 'button', className: 'vk-toast-action', textContent: action.text});
+      button.addEventListener('click', () => {
+        toast.remove();
+        action.act();
+      });
+      toast.append(button);
+    }
+    toast.append(close);
     close.setAttribute('aria-label', say('close'));
     close.addEventListener('click', () => toast.remove());
     if (kind === 'error') { toast.setAttribute('role', 'alert'); }
@@ -95,7 +106,10 @@
       const json = await response.json().catch(() => undefined);
       const ok = response.ok && Boolean(json && json.result);
       const [sentence] = (json && Array.isArray(json.errors) && json.errors) || [];
-      return {status: response.ok && !ok ? 0 : response.status, json, ok, sentence: typeof sentence === 'string' ? sentence : ''};
+      return {
+        status: response.ok && !ok ? 0 : response.status, json, ok, sentence: typeof sentence === 'string' ? sentence : '',
+        isExtra: response.headers.get('X-Vulyk-Extra') === '1',
+      };
     } catch (error) {
       return {status: 0, ok: false, sentence: ''};
     } finally {
@@ -142,26 +156,32 @@
   function store(key, value) { try { localStorage.setItem(key, value); } catch (error) { /* full or forbidden: memory has it */ } }
   function unstore(key) { try { localStorage.removeItem(key); } catch (error) { /* forbidden: nothing was stored */ } }
 
-  const keepKey = task => `${KEEP_PREFIX}${[me, State.task_type, task].map(encodeURIComponent).join(':')}`;
-  const keep = (task, text) => store(keepKey(task), JSON.stringify({text, at: Date.now()}));
-  const forget = task => unstore(keepKey(task));
+  const keyOf = (kind, ...parts) => [`vulyk:${kind}`, ...[me, ...parts].map(encodeURIComponent)].join(':');
+  const answerKey = task => keyOf('answer', State.task_type, task);
+  const draftKey = task => keyOf('draft', State.task_type, task);
+  const keep = ({task, text, isChange}) => store(answerKey(task), JSON.stringify({text, isChange, at: Date.now()}));
+  const forget = task => unstore(answerKey(task));
 
-  /** Answers of this user to tasks of this type, oldest first; drops, whosever they are, the outdated ones. */
+  /** What was stored under a key, if it is a JSON object that is not outdated; anything else is dropped. */
+  function recall(key) {
+    try {
+      const found = JSON.parse(stored(key));
+      if (found && Date.now() - found.at < KEEP_DAYS * 86400000) { return found; }
+    } catch (error) { /* not ours */ }
+    unstore(key);
+    return null;
+  }
+
+  /** Answers of this user, oldest first; what is outdated is dropped, whosever it is. */
   function keptAnswers() {
-    const found = [];
     let keys = [];
-    try { keys = Object.keys(localStorage).filter(key => key.startsWith(KEEP_PREFIX)); } catch (error) { /* forbidden */ }
-    for (const key of keys) {
-      try {
-        const {text, at} = JSON.parse(stored(key));
-        const task = decodeURIComponent(key.split(':').pop());
-        const isOutdated = Date.now() - at > KEEP_DAYS * 86400000;
-        if (isOutdated) { unstore(key); } else if (key === keepKey(task)) { found.push({task, text, at}); }
-      } catch (error) {
-        unstore(key);
-      }
-    }
-    return found.sort((one, other) => one.at - other.at);
+    try { keys = Object.keys(localStorage).filter(key => /^vulyk:(answer|draft|last):/.test(key)); } catch (error) { /* forbidden */ }
+    return keys.map(key => ({key, ...recall(key)})).filter(({key, text}) => text && key.startsWith(`${keyOf('answer')}:`))
+      .map(found => {
+        const [type, task] = found.key.split(':').slice(-2).map(decodeURIComponent);
+        return {...found, kind: 'save', type, task};
+      })
+      .sort((one, other) => one.at - other.at);
   }
 
   /* ---- the task page ------------------------------------------------------------------------------------------------ */
@@ -184,15 +204,35 @@
     selected_terms: null,
   };
 
-  let isBusy = false;      // a request of ours is under way: presses and callbacks have to wait
+  let isBusy = false;      // the volunteer waits for the server: presses and callbacks have to wait
   let again = null;        // what Retry, or the return of the network, repeats
   let pressedAt = 0;
   let slowTimer = 0;
   let flashTimer = 0;
+  let draftTimer = 0;
   let progressTask = 0;    // the task whose progress was asked for last
 
-  const addressOf = (...parts) => (wrapper.dataset.url || `/type/${encodeURIComponent(State.task_type)}/`)
-    + parts.map(encodeURIComponent).join('/');
+  let shown = null;        // {task} on the page, with isChange when its answer is being changed
+  let isLeft = false;      // the task on the page has been answered or put aside
+  let numbers = {};        // {total, position} of the volunteer, as far as we know
+  let frame = {};          // what `next` answered last
+  let ahead = [];          // [{task}] fetched in advance, next first
+  let drafts = null;       // {read, write} of a plugin whose form can be put aside and filled in again
+  let last = null;         // {task, draft, at}: what was answered last
+  const outbox = [];       // answers and skips on their way to the server, oldest first
+  const refusals = new Map();  // task: why its answer was not accepted
+  let wantsMore = false;   // the tasks in advance have to be topped up
+  let stuck = null;        // the answer of the server, or of the network, that holds up the outbox
+  let tries = 0;
+  let retryTimer = 0;
+  let extras = 0;          // answers that came when their task had enough, not told yet
+  let working = null;      // a promise, while the outbox is being emptied
+
+  const addressIn = (type, ...parts) => (type === State.task_type && wrapper?.dataset.url
+    || `${body.dataset.homeUrl || '/'}type/${encodeURIComponent(type)}/`) + parts.map(encodeURIComponent).join('/');
+  const addressOf = (...parts) => addressIn(State.task_type, ...parts);
+  const mostAhead = () => Number(wrapper.dataset.ahead || 0);
+  const isTransient = ({status}) => status === 0 || status === 429 || status >= 500;
 
   function setButtons(isUsable) {
     for (const button of Object.values(buttons)) {
@@ -207,6 +247,7 @@
   function show(state) {
     clearTimeout(slowTimer);
     page.dataset.state = state;
+    showLast();
     page.classList.remove('is-slow');
     wrapper.setAttribute('aria-busy', String(state === 'loading' || state === 'saving'));
     if (state === 'loading' || state === 'saving') {
@@ -233,8 +274,8 @@
     if (text && kind !== 'busy') { flashTimer = setTimeout(() => flash(''), 1800); }
   }
 
-  /** What went wrong, above the buttons, with at most one thing to do about it: a link or a Retry. */
-  function complain(text, {retry = null, link = null, isCalm = false} = {}) {
+  /** What went wrong, above the buttons, with at most one thing to do about it: a link, a Retry or another action. */
+  function complain(text, {retry = null, link = null, action = null, isCalm = false} = {}) {
     const notice = byId('vk-notice');
     again = retry;
     flash('');
@@ -242,9 +283,10 @@
     notice.classList.toggle('is-calm', isCalm);
     notice.replaceChildren(element('p', {className: 'vk-notice-text', textContent: text}));
     if (link) { notice.append(element('a', {className: 'vk-btn vk-btn-main', href: link.href, textContent: link.text})); }
-    if (retry) {
-      const button = element('button', {type: 'button', className: 'vk-btn vk-btn-main', id: 'vk-retry', textContent: say('retry')});
-      button.addEventListener('click', () => { if (again) { again(); } });
+    if (retry || action) {
+      const [id, word] = retry ? ['vk-retry', say('retry')] : ['vk-notice-action', action.text];
+      const button = element('button', {type: 'button', className: 'vk-btn vk-btn-main', id, textContent: word});
+      button.addEventListener('click', () => { if (action) { action.act(); } else if (again) { again(); } });
       notice.append(button);
     }
   }
@@ -296,33 +338,85 @@
     return !body.dispatchEvent(event) || isTaken;
   }
 
+  /* ---- the way of a task -------------------------------------------------------------------------------------------- */
+
+  /** Ask for the next task; those fetched in advance are put in order by the way, their pictures loaded. */
+  async function ask() {
+    const answer = await call(addressOf('next') + (mostAhead() ? `?ahead=${mostAhead()}` : ''));
+    if (answer.ok) {
+      const {ahead: more = [], ...result} = answer.json.result;
+      frame = {...answer.json, result};
+      const unsent = outbox.filter(({kind, isChange}) => kind === 'save' && !isChange).length;
+      numbers = {...result.stats, ...result.stats && {total: result.stats.total + unsent}};
+      const onTheWay = new Set([State.task_id, ...outbox.map(({task}) => task)]);
+      const known = new Map(ahead.map(entry => [entry.task.id, entry]));
+      ahead = [result.task, ...more].filter(({id}) => !onTheWay.has(id))
+        .map(task => known.get(task.id) || {task, files: load(task)});
+    }
+    return answer;
+  }
+
+  /** Have the browser load the files of a task before it is shown; who holds the result keeps them at hand. */
+  function load({media = {}}) {
+    return Object.entries(media).map(([path, address]) => {
+      if (!PICTURE.test(path)) { return fetch(address).catch(() => null); }
+      const picture = Object.assign(new Image(), {src: address});
+      picture.decode().catch(() => null);
+      return picture;
+    });
+  }
+
+  /** Show a task, and give it to the plugin as if it had just come. */
+  function present(entry) {
+    shown = entry;
+    isLeft = false;
+    const {task} = entry;
+    const json = {...frame, result: {...frame.result, task, stats: {...numbers}}};
+    State.task_id = task.id;
+    window.VulykActivity?.begin(addressOf('activity', task.id));
+    showStats(numbers);
+    show('ready');
+    setButtons(true);
+    showLanguage(task.lang);
+    showBatch(task.batch || {});
+    if (wrapper.getBoundingClientRect().top < 0) { window.scrollTo(0, 0); }
+    emit('next', json, {response: json});
+    if (State.task_id !== task.id) { return; }  // a plugin may go on at once
+    fillIn(entry.draft);
+    if (entry.isChange) {
+      complain(say('changing'), {isCalm: true, action: {text: say('leaveAsIs'), act: leaveAsIs}});
+    } else if (refusals.has(task.id)) {
+      show('refused');
+      complain(refusals.get(task.id));
+    }
+  }
+
   /** Fetch the next task and give it to the plugin. */
   async function load_next() {
     if (!wrapper || isBusy) { return; }
+    if (isLeft && ahead.length) {
+      present(ahead.shift());
+      wantsMore = true;
+      work();
+      return;
+    }
     isBusy = true;
     setButtons(false);
     calmDown();
     show('loading');
     const lastTask = State.task_id;
     State.task_id = 0;
-    const {ok, status, json, sentence, lost} = await call(addressOf('next'));
+    await work();
+    const {ok, status, json, sentence, lost} = stuck || await ask();
     isBusy = false;
     if (byId('vk-status').dataset.kind === 'busy') { flash(''); }
 
     if (ok) {
-      const {task, stats} = json.result;
-      State.task_id = task.id;
-      window.VulykActivity?.begin(addressOf('activity', task.id));
-      showStats(stats || {});
-      show('ready');
-      setButtons(true);
-      showLanguage(task.lang);
-      showBatch(task.batch || {});
-      if (wrapper.getBoundingClientRect().top < 0) { window.scrollTo(0, 0); }
-      emit('next', json, {response: json});
-      showProgress(task.id);
+      ahead = ahead.filter(({task}) => task.id !== json.result.task.id);
+      present({task: json.result.task});
+      showProgress(json.result.task.id);
     } else if (lost) {
-      complainOfSession(lost, false);
+      complainOfSession(lost, outbox.length > 0);
     } else if (status === 404 || status === 403) {
       const isWaiting = Boolean(json && json.result && json.result.waiting);
       end(status === 403 ? 'blocked' : isWaiting ? 'waiting' : 'done', sentence);
@@ -330,49 +424,171 @@
       emit('task_error', json, {response: json});
     } else {
       show('failed');
-      complain(sentence || say(status ? 'serverFailed' : 'nextFailed'), {retry: load_next});
+      const reason = sentence || say(status ? 'serverFailed' : 'nextFailed');
+      complain(outbox.length ? `${reason} ${say('waitingAnswers', {number: outbox.length})}` : reason, {retry: load_next});
     }
   }
 
-  /** Send an answer or a skip of the task at hand; `text` is the answer as JSON. */
+  /** Go to another task while this one is not finished: it comes next then. */
+  function goTo(entry) {
+    if (isBusy) { return; }
+    saveDraft();
+    if (State.task_id && !isLeft && !shown.isChange) { ahead.unshift({task: shown.task, files: shown.files}); }
+    ahead = ahead.filter(({task}) => task.id !== entry.task.id);
+    calmDown();
+    present(entry);
+  }
+
+  /** Take an answer, or a skip, of the task at hand; `text` is the answer as JSON. */
   async function send(kind, task, text) {
     if (isBusy || !task || task !== State.task_id) { return; }
+    const item = {
+      kind, task, type: State.task_type, text, isChange: Boolean(shown.isChange), entry: shown,
+      activity: window.VulykActivity?.take() || 0,  // a theme may load base.js alone
+    };
+    item.draft = saveDraft();
+    if (kind === 'save') { keep(item); }
+    refusals.delete(task);
+    if (!mayGoOn(kind)) { await sendAndWait(item); return; }
+    if (!stuck) { calmDown(); }
+    outbox.push(item);
+    if (kind === 'save' && !item.isChange) { numbers = {...numbers, total: (numbers.total || 0) + 1}; }
+    tell(item);
+    Vulyk.load_next();
+  }
+
+  /** Whether the next task may be shown before the server has taken this answer: then a refused one has to be shown again. */
+  const mayGoOn = kind => ahead.length > 0 && (kind === 'skip' || drafts !== null);
+
+  /** Nothing to go on with, or a plugin that has to see its answer accepted: the volunteer waits. */
+  async function sendAndWait(item) {
+    const {kind, task} = item;
     isBusy = true;
     setButtons(false);
     calmDown();
     show('saving');
-    if (kind === 'save') { keep(task, text); }
-    const address = addressOf(kind === 'save' ? 'done' : 'skip', task);
-    const activity = window.VulykActivity?.take() || 0;  // a theme may load base.js alone
-    const {ok, status, sentence, lost} = await call(address, kind === 'save' ? {result: text, activity} : {});
+    await work();
+    const answer = stuck || await deliver(item);
     isBusy = false;
-    if (!ok) { window.VulykActivity?.putBack(activity); }
+    if (!answer.ok) { window.VulykActivity?.putBack(item.activity); }
 
-    if (ok) {
-      forget(task);
-      if (kind === 'save') { countMine(); }
-      flash(say(kind === 'save' ? 'saved' : 'skipped'));
-      announce(say(kind === 'save' ? 'saved' : 'skipped'));
-      window.ga?.('send', 'event', 'Task', kind === 'save' ? 'Save' : 'Skip', State.task_type);
+    if (answer.ok) {
+      settle(item, answer);
+      if (kind === 'save' && !item.isChange) { countMine(); }
+      tell(item);
       Vulyk.load_next();
-    } else if (status === 409 || status === 404) {
-      forget(task);
-      notify(say(status === 409 ? 'conflict' : 'gone'), 'info');
+    } else if (answer.status === 409 || answer.status === 404) {
+      settle(item, answer);
+      isLeft = true;
       Vulyk.load_next();
-    } else if (lost) {
-      complainOfSession(lost, kind === 'save');
+    } else if (answer.lost) {
+      complainOfSession(answer.lost, kind === 'save');
       setButtons(true);
-    } else if (status === 0 || status === 429 || status >= 500) {
+    } else if (isTransient(answer)) {
       show('failed');
-      const reason = sentence || say(status ? 'serverFailed' : 'offline');
-      complain(kind === 'save' ? `${reason} ${say('kept')}` : reason, {retry: () => send(kind, task, text)});
+      const reason = answer.sentence || say(answer.status ? 'serverFailed' : 'offline');
+      complain(kind === 'save' ? `${reason} ${say('kept')}` : reason, {retry: () => send(kind, task, item.text)});
       setButtons(true);
     } else {
       forget(task);  // refused by the server: it stays in the form, to be put right
       show('refused');
-      complain(sentence || say('refused'));
+      complain(answer.sentence || say('refused'));
       setButtons(true);
     }
+  }
+
+  /** Say that the task is finished, and what can still be done about it. */
+  function tell({kind, task, entry, draft}) {
+    isLeft = true;
+    flash(say(kind === 'save' ? 'saved' : 'skipped'));
+    if (kind === 'save') {
+      announce(say('saved'));
+      last = {task: entry.task, draft, at: Date.now()};
+      store(keyOf('last', State.task_type), JSON.stringify(last));
+    } else {
+      notify(say('skipped'), 'info', {text: say('undo'), act: () => takeBack(task, entry)});
+    }
+    window.ga?.('send', 'event', 'Task', kind === 'save' ? 'Save' : 'Skip', State.task_type);
+  }
+
+  /** One request for an answer or a skip; to change an answer means to take it back and give another. */
+  async function deliver({kind, type, task, text, activity = 0, isChange}) {
+    if (kind === 'skip') { return call(addressIn(type, 'skip', task), {}); }
+    if (isChange) {
+      const back = await call(addressIn(type, 'withdraw', task), {});
+      if (!back.ok && back.status !== 404) { return {...back, isTooLate: back.status === 409}; }
+    }
+    return call(addressIn(type, 'done', task), {result: text, activity});
+  }
+
+  /** What follows from the server's answer, wherever the volunteer is by now. */
+  function settle(item, {ok, status, sentence, isExtra, isTooLate}) {
+    const {kind, task} = item;
+    if (kind === 'save') { forget(task); }
+    if (ok && kind === 'save') {
+      unstore(draftKey(task));
+      extras += isExtra ? 1 : 0;
+    } else if (!ok && status !== 409 && status !== 404) {
+      refusals.set(task, sentence || say('refused'));
+      if (item.draft !== undefined) { store(draftKey(task), JSON.stringify({draft: item.draft, at: Date.now()})); }
+      const entry = {task: item.entry.task, isChange: item.isChange};
+      complain(say('refusedBefore', {reason: refusals.get(task)}), {action: {text: say('putRight'), act: () => goTo(entry)}});
+    } else if (!ok) {
+      notify(say(isTooLate ? 'tooLate' : status === 409 ? 'conflict' : 'gone'), isTooLate ? 'error' : 'info');
+    }
+    if (extras && !outbox.length) {
+      notify(say(extras > 1 ? 'extras' : 'extra', {number: extras}));
+      extras = 0;
+    }
+  }
+
+  /** Send what is in the outbox, in order, then top up the tasks in advance; ends early when stuck. One at a time. */
+  function work() {
+    working = working || empty().finally(() => { working = null; });
+    return working.then(() => (!stuck && (outbox.length || (wantsMore && State.task_id)) ? work() : undefined));
+  }
+
+  async function empty() {
+    clearTimeout(retryTimer);
+    const wasStuck = Boolean(stuck);
+    stuck = null;
+    while (outbox.length && !stuck) {
+      const answer = await deliver(outbox[0]);
+      if (answer.lost || isTransient(answer)) {
+        stuck = answer;
+      } else {
+        settle(outbox.shift(), answer);
+      }
+    }
+    if (stuck) {
+      tellWaiting();
+      return;
+    }
+    if (wasStuck && !refusals.size) {
+      tries = 0;
+      calmDown();
+      flash(say('saved'));
+    }
+    if (wantsMore && State.task_id) {
+      wantsMore = false;
+      const {ok} = await ask();
+      if (ok) { showStats(numbers); }
+      await showProgress(State.task_id);
+    }
+  }
+
+  /** The outbox does not get empty: say so beside the work, and try again from time to time. */
+  function tellWaiting() {
+    if (isBusy) { return; }  // whoever waits says it in his own way
+    if (stuck.lost) {
+      complainOfSession(stuck.lost, true);
+      setButtons(true);
+      return;
+    }
+    const reason = stuck.sentence || say(stuck.status ? 'serverFailed' : 'offline');
+    complain(`${reason} ${say('waitingAnswers', {number: outbox.length})}`, {isCalm: true, retry: work});
+    retryTimer = setTimeout(work, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
+    tries += 1;
   }
 
   async function save_report(result) {
@@ -380,7 +596,95 @@
     if (text !== undefined) { await send('save', State.task_id, text); }
   }
 
-  async function skip_task() { await send('skip', State.task_id); }
+  async function skip_task() {
+    if (shown?.isChange) { leaveAsIs(); } else { await send('skip', State.task_id); }
+  }
+
+  /* ---- second thoughts ---------------------------------------------------------------------------------------------- */
+
+  /** Show a skipped task again; an answer to it counts as if it had never been put aside. */
+  function takeBack(task, entry) {
+    const index = outbox.findIndex((item, place) => item.task === task && (place > 0 || !working));
+    if (index >= 0) { outbox.splice(index, 1); }
+    goTo({task: entry.task, files: entry.files});
+  }
+
+  const maySeeLast = () => Boolean(last) && last.task.id !== State.task_id
+    && Date.now() - last.at < 1000 * Number(page.dataset.withdrawSeconds || 0);
+
+  function showLast() {
+    for (const button of page.querySelectorAll('[data-change-last]')) { button.hidden = !maySeeLast(); }
+  }
+
+  /** Show what was answered last, to change the answer. */
+  function changeLast() {
+    if (maySeeLast()) { goTo({task: last.task, draft: last.draft, isChange: true}); }
+    showLast();
+  }
+
+  function leaveAsIs() {
+    unstore(draftKey(State.task_id));
+    isLeft = true;
+    calmDown();
+    Vulyk.load_next();
+  }
+
+  /* ---- half-done answers -------------------------------------------------------------------------------------------- */
+
+  /**
+   * A plugin whose form can be put aside: `read()` answers what is in it, as JSON will keep it, or undefined while it is
+   * untouched; `write(draft)` fills it in again, and is called after `next`.
+   */
+  function offerDrafts(functions) { drafts = functions; }
+
+  /** Put aside what is in the form; answers it. */
+  function saveDraft() {
+    clearTimeout(draftTimer);
+    if (!drafts || !State.task_id || isLeft) { return undefined; }
+    let draft;
+    try { draft = drafts.read(); } catch (error) { later(error); }
+    if (draft === undefined) {
+      unstore(draftKey(State.task_id));
+    } else {
+      store(draftKey(State.task_id), JSON.stringify({draft, at: Date.now()}));
+    }
+    return draft;
+  }
+
+  /** Fill the form in as it was left, or with a draft at hand. */
+  function fillIn(draft) {
+    const found = draft === undefined ? recall(draftKey(State.task_id))?.draft : draft;
+    if (!drafts || found === undefined) { return; }
+    try { drafts.write(found); } catch (error) { later(error); }
+  }
+
+  function watchForm() {
+    const soon = () => {
+      clearTimeout(draftTimer);
+      draftTimer = setTimeout(saveDraft, DRAFT_MS);
+    };
+    for (const sign of ['input', 'change', 'click', 'keyup']) { wrapper.addEventListener(sign, soon); }
+    document.addEventListener('visibilitychange', () => { if (document.hidden) { saveDraft(); } });
+    window.addEventListener('pagehide', () => {
+      saveDraft();
+      giveBack();
+    });
+    window.addEventListener('pageshow', ({persisted}) => {
+      if (persisted && State.task_id) {
+        wantsMore = true;
+        work();
+      }
+    });
+  }
+
+  /** Whoever leaves the page does not need the tasks fetched in advance. */
+  function giveBack() {
+    if (!ahead.length || stuck) { return; }
+    ahead = [];
+    fetchWithToken(addressOf('return'), {method: 'POST', keepalive: true, headers: {'X-Vulyk-User': me}}).catch(() => null);
+  }
+
+  /* ---- pressing ------------------------------------------------------------------------------------------------------ */
 
   /**
    * A press on a button: ask the plugin for the answer. The plugin may call back now, later, several times, or never;
@@ -466,27 +770,45 @@
     bar.classList.add('is-known');
   }
 
+  /** Answers of an earlier visit, to whatever project; answers what has stopped them, if something has. */
+  async function sendKept() {
+    let saved = 0;
+    for (const item of keptAnswers()) {
+      const answer = await deliver(item);
+      const {ok, status, sentence, isExtra, lost} = answer;
+      if (lost || status === 0 || status === 429 || status === 503) { return answer; }
+      if (status >= 500) { continue; }  // kept for the next visit, without holding up the work
+      unstore(item.key);
+      if (ok) {
+        unstore(keyOf('draft', item.type, item.task));
+        saved += 1;
+        extras += isExtra ? 1 : 0;
+      } else {
+        notify(say('keptRefused', {reason: sentence || say('refused')}), 'error');
+      }
+    }
+    if (saved) { notify(say(saved > 1 ? 'keptSavedMany' : 'keptSaved', {number: saved})); }
+    if (extras) {
+      notify(say(extras > 1 ? 'extras' : 'extra', {number: extras}));
+      extras = 0;
+    }
+    return null;
+  }
+
   /** Answers of an earlier visit first, then the first task. */
   async function start() {
     calmDown();
     show('loading');
-    for (const {task, text} of keptAnswers()) {
-      const {ok, status, sentence, lost} = await call(addressOf('done', task), {result: text});
-      if (lost) {
-        complainOfSession(lost, true);
-        return;
-      }
-      if (status === 0 || status === 429 || status === 503) {
-        show('failed');
-        complain(`${sentence || say('offline')} ${say('kept')}`, {retry: start});
-        return;
-      }
-      if (status < 500) {
-        forget(task);  // a server error keeps it for the next visit, without holding up the work
-        notify(ok ? say('keptSaved') : say('keptRefused', {reason: sentence || say('refused')}), ok ? 'info' : 'error');
-      }
+    last = recall(keyOf('last', State.task_type));
+    const stopped = await sendKept();
+    if (stopped?.lost) {
+      complainOfSession(stopped.lost, true);
+    } else if (stopped) {
+      show('failed');
+      complain(`${stopped.sentence || say('offline')} ${say('kept')}`, {retry: start});
+    } else {
+      Vulyk.load_next();
     }
-    Vulyk.load_next();
   }
 
   /* ---- buttons, keys, dialogs -------------------------------------------------------------------------------------- */
@@ -496,7 +818,7 @@
     && (node.isContentEditable || node.matches(`textarea, select, input:not(${NOT_TYPED})`));
   const hasText = node => isTyped(node) && Boolean('value' in node ? node.value : node.textContent);
   const isShown = node => node.getClientRects().length > 0;
-  const openLayer = () => [...document.querySelectorAll('dialog[open], [aria-modal="true"], .modal.show, .mfp-wrap, .dropdown-menu.show, .vk-menu[open]')]
+  const openLayer = () => [...document.querySelectorAll('dialog[open], [aria-modal="true"], .modal.show, .mfp-wrap, .dropdown-menu.show, .vk-menu[open], .vk-more[open]')]
     .find(isShown);
 
   function event_handlers() {
@@ -539,7 +861,11 @@
     }
 
     if (page) {
-      window.addEventListener('online', () => { if (again && page.dataset.state === 'failed') { again(); } });
+      window.addEventListener('online', () => {
+        if (again && page.dataset.state === 'failed') { again(); } else if (stuck) { work(); }
+      });
+      for (const button of page.querySelectorAll('[data-change-last]')) { button.addEventListener('click', changeLast); }
+      watchForm();
       const reload = byId('vk-ask-again');
       if (reload) { reload.addEventListener('click', () => Vulyk.load_next()); }
     }
@@ -574,11 +900,13 @@
       if (hasFocus) { menu.querySelector('summary').focus(); }
     };
     document.addEventListener('click', event => {
-      document.querySelectorAll('.vk-menu[open]').forEach(menu => { if (!menu.contains(event.target)) { close(menu, false); } });
+      document.querySelectorAll('.vk-menu[open], .vk-more[open]').forEach(menu => {
+        if (!menu.contains(event.target) || event.target.closest('.vk-more-list button')) { close(menu, false); }
+      });
     });
     document.addEventListener('keydown', event => {
       if (event.key === 'Escape' && !event.defaultPrevented) {
-        document.querySelectorAll('.vk-menu[open]').forEach(menu => {
+        document.querySelectorAll('.vk-menu[open], .vk-more[open]').forEach(menu => {
           event.preventDefault();
           close(menu, menu.contains(document.activeElement));
         });
@@ -618,11 +946,12 @@
     store(USER_MARKER, me);
     if (wrapper) { addMessagePlaces(); }
     Vulyk.event_handlers();
-    if (wrapper) { start(); }
-    tellZone();
+    if (wrapper) { start(); } else if (me) { sendKept(); }
   }
 
-  const Vulyk = {State, texts, init, event_handlers, load_next, skip_task, save_report, announce, notify, fetch: fetchWithToken};
+  const Vulyk = {
+    State, texts, init, event_handlers, load_next, skip_task, save_report, announce, notify, offerDrafts, fetch: fetchWithToken,
+  };
   window.Vulyk = Vulyk;
   addTokens();
 

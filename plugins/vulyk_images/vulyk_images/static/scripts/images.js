@@ -129,6 +129,14 @@
     }
   }
 
+  const drafts = {
+    read: () => (chosen() < 0 ? undefined : {choice: choices[chosen()].value}),
+    write: ({choice}) => {
+      const radio = radios()[choices.findIndex(({value}) => value === choice)];
+      if (radio) { radio.checked = true; }
+    },
+  };
+
   function dialogIsOpen() {
     return [...document.querySelectorAll('dialog[open], [role="dialog"], [aria-modal="true"]')]
       .some(dialog => dialog.getClientRects().length > 0);
@@ -173,4 +181,5 @@
   document.body.addEventListener('vulyk:next', event => show(event.detail));
   document.body.addEventListener('vulyk:save', event => save(event.detail));
   document.body.addEventListener('vulyk:task-error', () => { root.hidden = true; });
+  window.Vulyk.offerDrafts(drafts);
 })();

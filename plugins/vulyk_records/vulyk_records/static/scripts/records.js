@@ -382,6 +382,18 @@
     window.Vulyk.announce(text('Next'));
   }
 
+  const drafts = {
+    read: () => (isTouched()
+      ? Object.fromEntries(fields.map(({name}, index) => [name, {text: areaOf(index).value, illegible: isIllegible(index)}]))
+      : undefined),
+    write: draft => fields.forEach(({name}, index) => {
+      if (!draft[name]) { return; }
+      areaOf(index).value = draft[name].text;
+      setIllegible(index, draft[name].illegible);
+      grow(areaOf(index));
+    }),
+  };
+
   function save({callback}) {
     const answer = {fields: {}, illegible: []};
     fields.forEach(({name}, index) => {
@@ -484,4 +496,5 @@
   document.body.addEventListener('vulyk:next', event => show(event.detail));
   document.body.addEventListener('vulyk:save', event => save(event.detail));
   document.body.addEventListener('vulyk:task-error', () => { root.hidden = true; });
+  window.Vulyk.offerDrafts(drafts);
 })();

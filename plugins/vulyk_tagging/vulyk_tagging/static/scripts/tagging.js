@@ -591,6 +591,15 @@
     return spans.length ? '' : text('Empty');
   }
 
+  const drafts = {
+    read: () => (spans.length ? spans.map(({start, end, label}) => ({start, end, label: labels[label].value})) : undefined),
+    write: draft => {
+      restore(draft.map(span => ({...span, label: labels.findIndex(({value}) => value === span.label)}))
+        .filter(({end, label}) => label >= 0 && end <= content.length));
+      paint();
+    },
+  };
+
   function save({callback}) {
     const refusal = root.dataset.state === 'broken' ? text('Broken') : doubt();
     const isMeant = refusal && refusal === confirmed && root.dataset.state === 'ready';
@@ -687,6 +696,7 @@
   document.body.addEventListener('vulyk:next', event => show(event.detail));
   document.body.addEventListener('vulyk:save', event => save(event.detail));
   document.body.addEventListener('vulyk:task-error', () => { root.hidden = true; });
+  window.Vulyk.offerDrafts(drafts);
 
   if (isMac) {
     for (const key of document.querySelectorAll('.vg-help [data-mac]')) { key.textContent = key.dataset.mac; }

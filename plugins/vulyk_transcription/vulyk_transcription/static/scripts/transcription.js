@@ -219,6 +219,15 @@
     window.Vulyk.announce(text('Next'));
   }
 
+  const drafts = {
+    read: () => (area.value || illegible.checked ? {text: area.value, illegible: illegible.checked} : undefined),
+    write: draft => {
+      area.value = draft.text;
+      setIllegible(draft.illegible);
+      grow();
+    },
+  };
+
   function refusal(typed) {
     const state = root.dataset.state;
     if (state === 'broken') { return text('Broken'); }
@@ -288,4 +297,5 @@
   document.body.addEventListener('vulyk:next', event => show(event.detail));
   document.body.addEventListener('vulyk:save', event => save(event.detail));
   document.body.addEventListener('vulyk:task-error', () => { root.hidden = true; });
+  window.Vulyk.offerDrafts(drafts);
 })();
