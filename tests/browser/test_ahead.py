@@ -1,4 +1,4 @@
-"""Tasks fetched in advance: the next one is there at once, work goes on without a connection, and nothing is lost or doubled."""
+"""Tasks fetched in advance: the next one is there at once, work goes on offline, and nothing is lost or doubled."""
 
 import re
 import threading

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAGE = 20
 PATIENCE_MS = 1000  # how long to wait for a task that somebody is writing
-FEW_PLACES = 20  # nothing is fetched ahead when fewer fresh tasks are left
+FEW_PLACES = 25  # nothing is fetched ahead when fewer fresh tasks are left
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
 OVERLAP = timedelta(seconds=10)
 _ONE_MILLISECOND = timedelta(milliseconds=1)  # the precision of stored times
