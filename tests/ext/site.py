@@ -98,9 +98,8 @@ class Site:
         """As if the process had just started, and somebody had used it."""
         for table in tables():
             table.forget()
-        browser = self.newcomer()
-        browser.get('/type/plain_task/next?ahead=1')
-        browser.post('/type/plain_task/return')
+        self.newcomer().get('/type/plain_task/next')
+        assignment.has_plenty.get('plain_task')
 
 
 def tables() -> list[Any]:
