@@ -42,5 +42,5 @@ def variant(app: Flask, clock: Clock):
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> None:
     """Tables that a process reads once a second would tell a test of the database of the one before."""
-    for table in (assignment.open_loads, assignment.last_return, assignment.has_loose):
+    for table in (assignment.open_loads, assignment.last_return, assignment.has_loose, assignment.has_plenty):
         table.forget()

@@ -265,7 +265,6 @@ def test_tasks_fetched_ahead_come_next_and_nobody_else_gets_them(variant):
 def test_nothing_is_fetched_ahead_when_few_are_left(variant):
     kind, user = variant(), make_user()
     make_tasks(kind, 5)
-    assignment.has_plenty.forget()
     kind.get_next(user)
     assert kind.get_ahead(user, 2) == []
 
