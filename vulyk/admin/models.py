@@ -28,12 +28,12 @@ from wtforms.widgets import TextArea
 
 from vulyk.admin.access import AdminsOnly
 from vulyk.admin.fields import ReferencesField
+from vulyk.exporting.formats import neutral
 from vulyk.utils import HTTPStatus
 
 MAX_SEARCH_LENGTH = 200
 MAX_LOOKUP_ROWS = 50
 _MIME_TYPE = re.compile(r'[\w.+-]+/[\w.+-]+')
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')
 
 
 class CKTextAreaWidget(TextArea):
@@ -218,7 +218,7 @@ class AuthModelView(AdminsOnly, ModelView):
     def get_export_value(self, model: Any, name: str) -> Any:
         """The cell; a text that a spreadsheet would take for a formula is marked as text."""
         value = super().get_export_value(model, name)
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        return neutral(value) if isinstance(value, str) else value
 
     # --- documents ----------------------------------------------------------------------------------------------------
 

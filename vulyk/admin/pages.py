@@ -14,6 +14,7 @@ from markupsafe import Markup
 from wtforms.validators import NumberRange, Regexp, ValidationError
 
 from vulyk.admin.access import StaffOnly
+from vulyk.admin.downloads import AnswersMixin
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
 from vulyk.models.exc import TaskValidationError
@@ -364,12 +365,12 @@ FACT_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-class BatchView(ProjectView):
+class BatchView(AnswersMixin, ProjectView):
     """Batches. Loading and deleting them is the work of the command line, because tasks and answers come and go with them."""
 
     can_create = False
     can_delete = False
-    column_list = ('id', 'title', 'task_type', 'progress', 'closed', 'priority', 'created_at')
+    column_list = ('id', 'title', 'task_type', 'progress', 'closed', 'priority', 'created_at', 'answers')
     column_details_list = (
         *column_list,
         'redundancy',
@@ -404,6 +405,7 @@ class BatchView(ProjectView):
     column_formatters = {
         'id': lambda view, context, batch, name: _link(TaskView.url_of(batch=batch.id), batch.id),
         'progress': show_progress,
+        'answers': lambda view, context, batch, name: _link(url_for('.answers_view', id=batch.id), gettext('Download')),
         'batch_meta': show_json,
         **dict.fromkeys(('title', 'description', 'help'), show_texts),
     }

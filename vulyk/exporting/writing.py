@@ -42,6 +42,7 @@ class Export:
 
     :param form: a key of :data:`~vulyk.exporting.formats.FORMATS`.
     :param progress: called with the number of answers of each task.
+    :raises TaskExportError: the plugin exports in its own way, which does not know an option.
     """
 
     task_type: 'AbstractTaskType'
@@ -52,11 +53,16 @@ class Export:
     answers: int = 0
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def read(self, after: str = '') -> Iterator[tuple[str, list[Any]]]:
-        """Pairs of a task's id and its answers, counted. Plugins that export themselves do not tell ids: they are empty.
+    def __post_init__(self) -> None:
+        for name in self._options_for_plugin():
+            if not accepts(self.task_type.export_reports, name):
+                raise TaskExportError(
+                    f'The plugin of {self.task_type.type_name} writes exports in its own way, which knows no '
+                    f'--{name.replace("_", "-")}.'
+                )
 
-        :raises TaskExportError: such a plugin does not know an option.
-        """
+    def read(self, after: str = '') -> Iterator[tuple[str, list[Any]]]:
+        """Pairs of a task's id and its answers, counted. Plugins that export themselves do not tell ids: they are empty."""
         for task_id, entries in self._read(after):
             self.tasks += 1
             self.answers += len(entries)
@@ -67,27 +73,20 @@ class Export:
         """The answers, a list per task."""
         return (entries for _, entries in self.read())
 
-    @property
-    def by_plugin(self) -> bool:
-        """Whether the plugin has an ``export_reports`` of its own, which does not know where to go on."""
-        return self.task_type.exports_itself()
-
     def _read(self, after: str) -> Iterator[tuple[str, list[Any]]]:
-        if not self.by_plugin:
+        if not self.task_type.exports_itself():
             yield from reading.read(self.task_type, self.wanted, after=after)
             return
-        options = {name: value for name, value in asdict(self.wanted).items() if value and name not in _ALWAYS}
-        for name in options:
-            if not accepts(self.task_type.export_reports, name):
-                raise TaskExportError(
-                    f'The plugin of {self.task_type.type_name} writes exports in its own way, which knows no '
-                    f'--{name.replace("_", "-")}.'
-                )
+        options = self._options_for_plugin()
         for entries in self.task_type.export_reports(self.wanted.batch, closed=self.wanted.closed, **options):
             yield '', entries
 
-
-_ALWAYS = ('batch', 'closed')
+    def _options_for_plugin(self) -> dict[str, Any]:
+        """What its own ``export_reports`` is given besides batch and ``closed``: old ones know less than there is now."""
+        chosen = {
+            name: value for name, value in asdict(self.wanted).items() if value and name not in ('batch', 'closed')
+        }
+        return chosen if self.task_type.exports_itself() else {}
 
 
 def audit_emails(export: Export, actor: User | str, target: str) -> None:
@@ -269,26 +268,36 @@ def write_stream(export: Export, file: IO[bytes], suffix: str = '') -> None:
 def zip_pieces(export: Export, name: str, facts: Mapping[str, Any]) -> Iterator[bytes]:
     """A ZIP archive with the answers and their manifest, piece by piece, as they are read.
 
+    What goes wrong on the way is told in a file ``ERROR.txt`` in the place of the manifest: it is too late for a page.
+
     :param name: of the file with the answers, without suffix.
     :param facts: of the site, for the manifest.
     """
     sink, shaper, digest, size = _Sink(), Shaper(export.form), hashlib.sha256(), 0
     name += FORMATS[export.form]
-    with zipfile.ZipFile(sink, 'w', zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
-        entry = zipfile.ZipInfo(name, export.started.timetuple()[:6])
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        with archive.open(entry, 'w', force_zip64=True) as member:
+    with zipfile.ZipFile(sink, 'w', zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+        with archive.open(_zip_entry(export, name), 'w', force_zip64=True) as member:
             yield sink.take()  # so that whoever waits knows that it has begun
-            for piece in stream(export.entries(), shaper):
-                member.write(piece)
-                digest.update(piece)
-                size += len(piece)
-                if sink.size >= _PIECE:
-                    yield sink.take()
-        sums = {'name': name, 'bytes': size, 'sha256': digest.hexdigest()}
-        text = manifest(export, sums, shaper.names(), facts)
-        archive.writestr(zipfile.ZipInfo(f'{name}{MANIFEST}', export.started.timetuple()[:6]), text)
+            try:
+                for piece in stream(export.entries(), shaper):
+                    member.write(piece)
+                    digest.update(piece)
+                    size += len(piece)
+                    if sink.size >= _PIECE:
+                        yield sink.take()
+            except TaskExportError as error:
+                beside, text = 'ERROR.txt', f'{error}\n'
+            else:
+                sums = {'name': name, 'bytes': size, 'sha256': digest.hexdigest()}
+                beside, text = f'{name}{MANIFEST}', manifest(export, sums, shaper.names(), facts)
+        archive.writestr(_zip_entry(export, beside), text)
     yield sink.take()
+
+
+def _zip_entry(export: Export, name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, export.started.timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
 
 
 class _Sink:
