@@ -1,6 +1,8 @@
 """Small helpers."""
 
+import sys
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,3 +103,15 @@ def test_template_comes_from_the_first_folder_that_has_it(app, monkeypatch):
 )
 def test_naive_time_means_utc(moment, same):
     assert utils.aware(moment) == same
+
+
+# --- settings of plugins ----------------------------------------------------------------------------------------------
+
+
+def test_broken_local_settings_are_not_taken_for_absent_ones(monkeypatch, tmp_path):
+    (tmp_path / 'local_settings.py').write_text('import no_such_module_anywhere\n', encoding='utf-8')
+    monkeypatch.setitem(sys.modules, 'vulyk.local_settings', None)
+    monkeypatch.delitem(sys.modules, 'local_settings', raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match='no_such_module_anywhere'):
+        utils.plugin_settings(SimpleNamespace(SIZE=1))

@@ -7,7 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
+from importlib import import_module
 from itertools import islice
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -52,6 +54,31 @@ def _accepts(function: Callable[..., Any], parameter: str) -> bool:
 def aware(moment: datetime) -> datetime:
     """The same moment with a zone: naive times mean UTC here."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+LOCAL_SETTINGS = ('vulyk.local_settings', 'local_settings')  # where a site keeps its own values; the later wins
+
+
+def plugin_settings(module: ModuleType) -> dict[str, Any]:
+    """What ``configure`` of a plugin returns: its settings, with what the site says otherwise in its ``local_settings``.
+
+    :param module: the plugin's own ``settings``; its upper-case names are the settings there are.
+    :returns: ``{NAME: value}``
+    """
+    settings = {name: value for name, value in vars(module).items() if name.isupper()}
+    for site in _local_settings():
+        settings.update((name, value) for name, value in vars(site).items() if name in settings)
+    return settings
+
+
+def _local_settings() -> Iterator[ModuleType]:
+    for name in LOCAL_SETTINGS:
+        try:
+            yield import_module(name)
+        except ModuleNotFoundError as error:
+            # No such file is the ordinary case. A file that is there and cannot import something is the site's mistake.
+            if error.name is None or not f'{name}.'.startswith(f'{error.name}.'):
+                raise
 
 
 def chunked(iterable: Iterable[Any], n: int) -> Generator[tuple[Any, ...], None, None]:

@@ -96,7 +96,7 @@ def test_photo_that_fails_can_be_loaded_again_but_not_answered_unseen(page, user
     watch.expect('ERR_FAILED')
     page.route('**/media/**', lambda route: route.abort())
     signed_in(page, user).goto('/type/images/')
-    expect(page.get_by_text('The photo did not load.')).to_be_visible()
+    expect(page.get_by_text('The picture did not load.')).to_be_visible()
     page.keyboard.press('1')
     submit(page).click()
     expect(page.locator('#vi-problem')).to_contain_text('Without the photo there is nothing to answer.')
@@ -113,7 +113,7 @@ def test_photo_that_fails_can_be_skipped(page, user, signed_in, truth, watch):
     watch.expect('ERR_FAILED')
     page.route('**/media/**', lambda route: route.abort(), times=1)
     signed_in(page, user).goto('/type/images/')
-    shown_after(page, page.get_by_role('button', name='Skip this photo').click)
+    shown_after(page, page.get_by_role('button', name='Skip it').click)
     assert (watch.posts('/skip/'), watch.posts('/done/')) == (1, 0)
 
 
@@ -136,7 +136,7 @@ def test_help_is_opened_and_closed_by_keyboard_and_keys_do_nothing_meanwhile(pag
 
 def test_author_and_licence_of_the_photo_stand_below_it(page, user, signed_in, truth):
     data = open_project(signed_in(page, user), 'images')['data']
-    credit = page.locator('.vi-credit').first
+    credit = page.locator('.kit-credit').first
     expect(credit).to_contain_text(f'Photo: {data["author"]}')
     licence = credit.get_by_role('link', name=data['licence'])
     expect(licence).to_have_attribute('href', re.compile('^https://creativecommons.org/'))

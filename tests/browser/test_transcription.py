@@ -30,7 +30,7 @@ def text(page):
 
 
 def expect_line_of(page: Page, task: dict) -> None:
-    line = page.locator('.vt-view img')
+    line = page.locator('.kit-view img')
     expect(line).to_have_attribute('src', task['media'][task['data']['image']])
     assert line.evaluate('line => line.naturalWidth') > 100
 
@@ -165,23 +165,23 @@ def test_escape_leaves_the_text_first_and_skips_only_then(page, text, user, sign
 
 def test_keys_change_the_size_of_the_picture(page, text, user, signed_in, truth):
     open_project(signed_in(page, user), 'transcription')
-    line = page.locator('.vt-view img')
+    line = page.locator('.kit-view img')
     width = line.bounding_box()['width']
     page.keyboard.press('Alt++')
     page.keyboard.press('Alt++')
-    expect(page.locator('.vt-percent')).to_have_text('156 %')
+    expect(page.locator('.kit-percent')).to_have_text('156 %')
     assert line.bounding_box()['width'] == pytest.approx(width * 1.5625, rel=0.01)
     expect(text).to_have_value('')
-    page.locator('.vt-view').focus()
+    page.locator('.kit-view').focus()
     page.keyboard.press('End')
-    assert page.locator('.vt-view').evaluate('view => view.scrollLeft') > 0
+    assert page.locator('.kit-view').evaluate('view => view.scrollLeft') > 0
     page.keyboard.press('0')
-    expect(page.locator('.vt-percent')).to_have_text('100 %')
+    expect(page.locator('.kit-percent')).to_have_text('100 %')
 
 
 def test_two_fingers_enlarge_the_picture_and_one_moves_it(phone, user, signed_in, truth):
     open_project(signed_in(phone, user), 'transcription')
-    view = phone.locator('.vt-view')
+    view = phone.locator('.kit-view')
     box = view.bounding_box()
     x, y = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
     touch = phone.context.new_cdp_session(phone)
@@ -194,13 +194,13 @@ def test_two_fingers_enlarge_the_picture_and_one_moves_it(phone, user, signed_in
     for distance in (30, 40, 60, 80):
         fingers('touchMove', x - distance, x + distance)
     fingers('touchEnd')
-    expect(phone.locator('.vt-percent')).not_to_have_text('100 %')
+    expect(phone.locator('.kit-percent')).not_to_have_text('100 %')
     before = view.evaluate('view => view.scrollLeft')
     fingers('touchStart', x + 60)
     for step in range(1, 8):
         fingers('touchMove', x + 60 - 15 * step)
     fingers('touchEnd')
-    phone.wait_for_function('before => document.querySelector(".vt-view").scrollLeft > before + 20', arg=before)
+    phone.wait_for_function('before => document.querySelector(".kit-view").scrollLeft > before + 20', arg=before)
     assert width_of(phone) == 390
 
 

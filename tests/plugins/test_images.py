@@ -4,9 +4,7 @@ import csv
 import hashlib
 import json
 import re
-import sys
 from importlib.resources import files
-from types import SimpleNamespace
 
 import pytest
 import vulyk_images
@@ -99,18 +97,6 @@ def test_answers_of_the_samples_are_valid_results(task_type):
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def local_settings(monkeypatch):
-    """Puts modules in the places of ``local_settings``; a place without one behaves as if there were no such file."""
-
-    def put(**modules):
-        for name in vulyk_images.LOCAL_SETTINGS:
-            values = modules.get(name.replace('.', '_'))
-            monkeypatch.setitem(sys.modules, name, values and SimpleNamespace(**values))
-
-    return put
-
-
 def test_own_settings_count_when_the_site_says_nothing(local_settings):
     local_settings()
     assert vulyk_images.configure(settings) == {'SUBMIT_ON_CHOICE': False}
@@ -122,15 +108,6 @@ def test_the_site_overrides_settings_of_the_same_name_only(local_settings, place
     configured = vulyk_images.configure(settings)
     assert configured == {'SUBMIT_ON_CHOICE': True}
     assert ImageChoiceTaskType(settings=configured).submit_on_choice is True
-
-
-def test_a_broken_local_settings_is_not_taken_for_an_absent_one(monkeypatch, tmp_path):
-    (tmp_path / 'local_settings.py').write_text('import no_such_module_anywhere\n', encoding='utf-8')
-    monkeypatch.setitem(sys.modules, 'vulyk.local_settings', None)
-    monkeypatch.delitem(sys.modules, 'local_settings', raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match='no_such_module_anywhere'):
-        vulyk_images.configure(settings)
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import re
-import sys
 import unicodedata
 from importlib.resources import files
-from types import SimpleNamespace
 
 import pytest
 import vulyk_records
@@ -142,18 +140,6 @@ def test_the_true_fields_are_valid_results():
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def local_settings(monkeypatch):
-    """Puts modules in the places of ``local_settings``; a place without one behaves as if there were no such file."""
-
-    def put(**modules):
-        for name in vulyk_records.LOCAL_SETTINGS:
-            values = modules.get(name.replace('.', '_'))
-            monkeypatch.setitem(sys.modules, name, values and SimpleNamespace(**values))
-
-    return put
-
-
 def test_own_settings_count_when_the_site_says_nothing(local_settings):
     local_settings()
     assert vulyk_records.configure(settings) == {'FIELDS': settings.FIELDS}
@@ -164,15 +150,6 @@ def test_the_site_overrides_settings_of_the_same_name_only(local_settings):
     configured = vulyk_records.configure(settings)
     assert configured == {'FIELDS': {'ort': {'label': 'Ort'}}}
     assert RecordsTaskType(settings=configured).described_fields() == {'ort': {'label': 'Ort'}}
-
-
-def test_a_broken_local_settings_is_not_taken_for_an_absent_one(monkeypatch, tmp_path):
-    (tmp_path / 'local_settings.py').write_text('import no_such_module_anywhere\n', encoding='utf-8')
-    monkeypatch.setitem(sys.modules, 'vulyk.local_settings', None)
-    monkeypatch.delitem(sys.modules, 'local_settings', raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match='no_such_module_anywhere'):
-        vulyk_records.configure(settings)
 
 
 def test_every_field_of_the_samples_is_described_in_plain_texts():

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import re
-import sys
 from importlib.resources import files
-from types import SimpleNamespace
 
 import pytest
 import vulyk_tagging
@@ -162,18 +160,6 @@ def test_the_true_spans_are_valid_results(task_type):
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def local_settings(monkeypatch):
-    """Puts modules in the places of ``local_settings``; a place without one behaves as if there were no such file."""
-
-    def put(**modules):
-        for name in vulyk_tagging.LOCAL_SETTINGS:
-            values = modules.get(name.replace('.', '_'))
-            monkeypatch.setitem(sys.modules, name, values and SimpleNamespace(**values))
-
-    return put
-
-
 def test_own_settings_count_when_the_site_says_nothing(local_settings):
     local_settings()
     assert vulyk_tagging.configure(settings) == {'ALLOW_OVERLAPS': False, 'LABELS': settings.LABELS}
@@ -188,15 +174,6 @@ def test_the_site_overrides_settings_of_the_same_name_only(local_settings):
     task_type = TaggingTaskType(settings=configured)
     assert task_type.allow_overlaps
     assert task_type.label_names() == {'X': ['Cross', '']}
-
-
-def test_a_broken_local_settings_is_not_taken_for_an_absent_one(monkeypatch, tmp_path):
-    (tmp_path / 'local_settings.py').write_text('import no_such_module_anywhere\n', encoding='utf-8')
-    monkeypatch.setitem(sys.modules, 'vulyk.local_settings', None)
-    monkeypatch.delitem(sys.modules, 'local_settings', raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match='no_such_module_anywhere'):
-        vulyk_tagging.configure(settings)
 
 
 def test_every_label_of_the_samples_has_a_name_and_a_description():

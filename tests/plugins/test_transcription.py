@@ -3,10 +3,8 @@
 import hashlib
 import json
 import re
-import sys
 import unicodedata
 from importlib.resources import files
-from types import SimpleNamespace
 
 import pytest
 import vulyk_transcription
@@ -84,18 +82,6 @@ def test_the_true_texts_are_valid_results(task_type):
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def local_settings(monkeypatch):
-    """Puts modules in the places of ``local_settings``; a place without one behaves as if there were no such file."""
-
-    def put(**modules):
-        for name in vulyk_transcription.LOCAL_SETTINGS:
-            values = modules.get(name.replace('.', '_'))
-            monkeypatch.setitem(sys.modules, name, values and SimpleNamespace(**values))
-
-    return put
-
-
 def test_own_settings_count_when_the_site_says_nothing(local_settings):
     local_settings()
     assert vulyk_transcription.configure(settings) == {'SPECIAL_CHARACTERS': settings.SPECIAL_CHARACTERS}
@@ -106,15 +92,6 @@ def test_the_site_overrides_settings_of_the_same_name_only(local_settings):
     configured = vulyk_transcription.configure(settings)
     assert configured == {'SPECIAL_CHARACTERS': 'þ ð'}
     assert [character.text for character in TranscriptionTaskType(settings=configured).special_characters] == ['þ', 'ð']
-
-
-def test_a_broken_local_settings_is_not_taken_for_an_absent_one(monkeypatch, tmp_path):
-    (tmp_path / 'local_settings.py').write_text('import no_such_module_anywhere\n', encoding='utf-8')
-    monkeypatch.setitem(sys.modules, 'vulyk.local_settings', None)
-    monkeypatch.delitem(sys.modules, 'local_settings', raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match='no_such_module_anywhere'):
-        vulyk_transcription.configure(settings)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ LEGACY_JS = [
 LEGACY_CSS = ['bootstrap3/css/bootstrap.min.css', 'magnific-popup/magnific-popup.css']
 BOOTSTRAP5_JS = ['bootstrap5/bootstrap.bundle.min.js']
 BOOTSTRAP5_CSS = ['bootstrap5/bootstrap.min.css']
+KIT_JS = 'scripts/kit.js'  # for the scripts and styles of plugins: see docs/plugins/frontend.rst
+KIT_CSS = 'styles/kit.css'
 
 _URL = re.compile(r'url\(\s*([\'"]?)(?!data:|https?:|//|/|#)([^\'")]+)\1\s*\)')
 _AT_CHARSET = re.compile(r'@charset\s+[^;]+;')
@@ -141,8 +143,8 @@ def _bundles(app: 'Flask') -> dict[str, Bundle]:
         'css_all': css(config['CSS_ASSETS_OUTPUT'], *(static / path for path in config['CSS_ASSETS']), layered=False),
         'js_legacy': js('scripts/legacy.js', *(vendor / path for path in LEGACY_JS)),
         'css_legacy': css('styles/legacy.css', *(vendor / path for path in LEGACY_CSS)),
-        'js_bootstrap5': js('scripts/bootstrap5.js', *(vendor / path for path in BOOTSTRAP5_JS)),
-        'css_bootstrap5': css('styles/bootstrap5.css', *(vendor / path for path in BOOTSTRAP5_CSS)),
+        'js_bootstrap5': js('scripts/bootstrap5.js', *(vendor / path for path in BOOTSTRAP5_JS), static / KIT_JS),
+        'css_bootstrap5': css('styles/bootstrap5.css', *(vendor / path for path in BOOTSTRAP5_CSS), static / KIT_CSS),
     }
     app._base_files_to_watch = [path for bundle in bundles.values() for path in bundle.contents]
     for task_type in app.task_types.values():

@@ -8,12 +8,13 @@
   const root = document.querySelector('.vg');
   if (!root) { return; }
 
+  const {claimFocus, dialogIsOpen, digit, element, languageOf, licence, link, press, showCredit, textsOf} = window.VulykKit;
   const find = name => root.querySelector(`.vg-${name}`);
   const area = find('text');
   const palette = find('labels');
   const list = find('list');
   const status = find('status');
-  const problem = find('problem');
+  const problem = root.querySelector('.kit-problem');
   const mayOverlap = root.dataset.allowOverlaps === 'true';
   const names = JSON.parse(root.dataset.labelNames);
   const isMac = /Mac|iP(hone|ad|od)/.test(navigator.platform);
@@ -37,19 +38,10 @@
   let confirmed = '';      // the doubt that was shown last: pressing Submit again means it is meant
   let isWarned = false;    // Esc was pressed once
 
-  const text = (name, values = {}) =>
-    root.dataset[`text${name}`].replace(/\{(\w+)\}/g, (_, key) => values[key]);
-  const press = id => { const button = document.getElementById(id); if (button) { button.click(); } };
+  const text = textsOf(root);
   const last = items => items[items.length - 1];
   const quote = ({start, end}) => content.slice(start, end);
   const facts = span => ({text: quote(span), label: labels[span.label].label});
-
-  function element(tag, className, ...children) {
-    const made = document.createElement(tag);
-    made.className = className;
-    made.append(...children);
-    return made;
-  }
 
   // --- words and letters -------------------------------------------------------------------------------------------
 
@@ -470,9 +462,9 @@
 
   function showList() {
     list.replaceChildren(...spans.map((span, index) => {
-      const go = button('vg-button vg-go', '', element('span', `vg-tag ${colourOf(span.label)}`, labels[span.label].label),
+      const go = button('kit-button vg-go', '', element('span', `vg-tag ${colourOf(span.label)}`, labels[span.label].label),
         element('bdi', 'vg-quote', quote(span)));
-      const away = button('vg-button vg-remove', text('Remove', facts(span)), '×');
+      const away = button('kit-button vg-remove', text('Remove', facts(span)), '×');
       go.dataset.go = index;
       away.dataset.remove = index;
       return element('li', 'vg-item', go, away);
@@ -502,10 +494,10 @@
 
   function showLabels() {
     palette.replaceChildren(...labels.map(({label, description}, index) => {
-      const number = element('kbd', 'vg-number', String(index + 1));
+      const number = element('kbd', 'kit-number', String(index + 1));
       number.setAttribute('aria-hidden', 'true');
       number.hidden = index > 8;
-      const made = button(`vg-button vg-label ${colourOf(index)}`, '', number,
+      const made = button(`kit-button vg-label ${colourOf(index)}`, '', number,
         element('span', 'vg-name', element('span', 'vg-word', label), element('span', 'vg-description', description)));
       if (index < 9) { made.setAttribute('aria-keyshortcuts', String(index + 1)); }
       if (description) { made.title = description; }
@@ -516,51 +508,10 @@
 
   // --- the task ----------------------------------------------------------------------------------------------------
 
-  function link(label, address) {
-    if (typeof address !== 'string' || !/^https?:\/\//i.test(address)) { return label; }
-    const made = element('a', 'vg-link', label);
-    Object.assign(made, {href: address, target: '_blank', rel: 'noopener'});
-    return made;
-  }
-
-  function licenceAddress(name) {
-    const base = 'https://creativecommons.org/';
-    if (/^CC0/.test(name)) { return `${base}publicdomain/zero/1.0/`; }
-    const parts = /^CC (BY(?:-[A-Z]{2})*) (\d\.\d)/.exec(name);
-    return parts && `${base}licenses/${parts[1].toLowerCase()}/${parts[2]}/`;
-  }
-
-  function showCredit({work, author, year, credit, licence, source_url: sourceUrl}) {
-    const parts = [
-      work ? element('cite', 'vg-work', String(work)) : '',
-      author ? String(author) : '',
-      year ? String(year) : '',
-      credit ? String(credit) : '',
-      licence ? link(String(licence), licenceAddress(String(licence))) : '',
-      sourceUrl ? link(text('Source'), sourceUrl) : '',
-    ].filter(part => part !== '');
-    find('credit').replaceChildren(...parts.flatMap((part, index) => (index ? [' · ', part] : [part])));
-  }
-
-  /* A language tag that browsers understand, or nothing. */
-  function languageOf(tag) {
-    try {
-      return Intl.getCanonicalLocales(tag || [])[0] || '';
-    } catch (error) {
-      return '';
-    }
-  }
-
-  function dialogIsOpen() {
-    return [...document.querySelectorAll('dialog[open], [role="dialog"], [aria-modal="true"]')]
-      .some(dialog => dialog.getClientRects().length > 0);
-  }
-
-  /* Focus goes to the text unless the volunteer has moved it elsewhere: into the help, say, or the menu. */
-  function focusText() {
-    const focused = document.activeElement;
-    const free = !focused || focused === document.body || root.contains(focused) || focused.closest('#save-button, #skip-button');
-    if (free && !dialogIsOpen()) { area.focus({preventScroll: true}); }
+  function showSource({work, author, year, credit, licence: name, source_url: address}) {
+    const cite = work ? element('cite', 'vg-work', String(work)) : '';
+    showCredit(root.querySelector('.kit-credit'), cite, author, year, credit,
+      name && licence(String(name)), address && link(text('Source'), address));
   }
 
   function show({response}) {
@@ -572,14 +523,14 @@
     clusters = segmentsOf(content, 'grapheme');
     [spans, past, future] = [[], [], []];
     root.dataset.state = content && labels.length ? 'ready' : 'broken';
-    find('question').textContent = data.question || text('Question');
+    document.getElementById('vg-question').textContent = data.question || text('Question');
     showLabels();
     showList();
-    showCredit(data);
+    showSource(data);
     select(0);
     root.hidden = false;
     if (root.dataset.state === 'broken') { problem.textContent = text('Broken'); }
-    focusText();
+    claimFocus(root, area);
     window.Vulyk.announce(text('Next', {text: content.slice(0, 1000)}));
   }
 
@@ -608,7 +559,7 @@
     if (refusal && !isMeant) {
       callback();
       problem.scrollIntoView({block: 'nearest'});
-      focusText();
+      claimFocus(root, area);
       return;
     }
     callback({spans: spans.map(({start, end, label}) =>
@@ -616,12 +567,6 @@
   }
 
   // --- keys of the whole page --------------------------------------------------------------------------------------
-
-  /* The digit of a key press, 0 for other keys. Some keyboards (French) have digits only with Shift: there the place counts. */
-  function digit(event) {
-    const match = /^([1-9])$/.exec(event.key) || (!event.shiftKey && /^Digit([1-9])$/.exec(event.code));
-    return match ? Number(match[1]) : 0;
-  }
 
   /* The first Esc takes back the selection, the next one warns if something would be lost; then it is the platform's. */
   function onEscape(event) {
