@@ -85,7 +85,7 @@ def test_answer_without_a_choice_is_refused_in_words_and_can_be_given_then(page,
     submit(page).click()
     expect(page.locator('#vi-problem')).to_have_text('Choose one of the answers first.')
     expect_usable_buttons(page)
-    assert watch.posts('/') == 0
+    assert watch.posts('/type/') == 0
     page.get_by_label('Big cat').check(force=True)
     expect(page.locator('#vi-problem')).to_be_empty()
     shown_after(page, submit(page).click)
@@ -130,7 +130,7 @@ def test_help_is_opened_and_closed_by_keyboard_and_keys_do_nothing_meanwhile(pag
     expect(dialog).to_be_hidden()
     expect(opener).to_be_focused()
     expect_state(page, 'ready')
-    assert watch.posts('/') == 0
+    assert watch.posts('/type/') == 0
     expect(page.locator('.vi-radio:checked')).to_have_count(0)
 
 

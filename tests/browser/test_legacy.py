@@ -294,7 +294,7 @@ def test_one_key_press_means_one_key(page, task, watch):
     page.locator('[name=note]').focus()
     page.keyboard.type('123 sss')
     expect(page.locator('.card-kinds .active')).to_have_text(' place')
-    assert watch.posts('/') == 0
+    assert watch.posts('/type/') == 0
 
 
 def test_keys_go_on_working_after_a_click(page, user, task):

@@ -139,7 +139,7 @@ def test_empty_line_is_refused_in_words(page, text, user, signed_in, truth, watc
     expect(page.locator('#vt-problem')).to_contain_text('Type what the line says')
     expect_usable_buttons(page)
     expect(text).to_be_focused()
-    assert watch.posts('/') == 0
+    assert watch.posts('/type/') == 0
 
 
 def test_line_that_cannot_be_read_is_answered_as_illegible(page, user, signed_in, truth):
@@ -157,7 +157,7 @@ def test_escape_leaves_the_text_first_and_skips_only_then(page, text, user, sign
     page.keyboard.press('Escape')
     expect(text).not_to_be_focused()
     expect(text).to_have_value('half a li')
-    assert watch.posts('/') == 0
+    assert watch.posts('/type/') == 0
     shown_after(page, lambda: page.keyboard.press('Escape'))
     assert watch.posts('/skip/') == 1
     expect(text).to_have_value('')
