@@ -100,13 +100,13 @@ class Record(NamedTuple):
 
 @dataclass
 class Report:
-    """What the first pass found. ``first`` holds the first three tasks, ``media`` ``{folder: {path: SHA-256}}``."""
+    """What the first pass found. ``first`` holds the first three tasks, ``hosts`` the other sites that tasks show files of."""
 
     records: int = 0
     invalid: int = 0
     problems: list[str] = field(default_factory=list)
     first: list[dict[str, Any]] = field(default_factory=list)
-    media: dict[Path, dict[str, str]] = field(default_factory=dict)
+    hosts: set[str] = field(default_factory=set)
 
 
 class Loaded(NamedTuple):
@@ -236,7 +236,7 @@ def check(
                 if isinstance(item, TaskImportError):
                     raise item
                 make_id(task_type.type_name, item.data, key)
-                _check_media(task_type, item, max_media_bytes, seen_media)
+                _check_media(task_type, item, max_media_bytes, seen_media, report.hosts)
             except TaskImportError as error:
                 report.invalid += 1
                 if len(report.problems) < SHOWN_PROBLEMS:
@@ -264,12 +264,16 @@ def make_id(task_type: str, record: Mapping[str, Any], key: str | None) -> str:
     return made
 
 
-def _check_media(task_type: 'AbstractTaskType', record: Record, limit: int, seen: set[tuple[Path, str]]) -> None:
+def _check_media(
+    task_type: 'AbstractTaskType', record: Record, limit: int, seen: set[tuple[Path, str]], hosts: set[str]
+) -> None:
     root = Path(record.path).parent
     for name in task_type.media_fields:
         if name in record.data:
             value = record.data[name]
-            if not isinstance(value, str) or (root, value) not in seen:
+            if media.is_remote(value):
+                hosts.add(media.host_of(value))
+            elif not isinstance(value, str) or (root, value) not in seen:
                 try:
                     media.check(root, value, max_bytes=limit)
                 except TaskImportError as error:
@@ -470,6 +474,8 @@ def _store_media(
     for name in task_type.media_fields:
         if name in record.data:
             value = record.data[name]
+            if media.is_remote(value):
+                continue
             if not isinstance(value, str) or (root, value) not in stored:
                 try:
                     path = media.check(root, value, max_bytes=limit)

@@ -12,6 +12,7 @@ from flask_login import current_user, login_required, login_user, logout_user
 from flask_wtf.csrf import generate_csrf
 from mongoengine import Q
 from werkzeug.wrappers import Response as BaseResponse
+from werkzeug.wsgi import wrap_file
 
 from vulyk import demo
 from vulyk.models import media as media_storage
@@ -19,6 +20,7 @@ from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
 from vulyk.models.facts import FACTS, is_language, to_public
 from vulyk.models.fields import parse_json_object
+from vulyk.models.media import CHUNK_BYTES, WIDTHS
 from vulyk.models.tasks import AbstractTask, Batch, facts_of
 from vulyk.models.user import User
 from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
@@ -238,18 +240,39 @@ def with_surroundings(
 ) -> dict[str, Any]:
     """The task with what the page needs besides, as far as there is any.
 
-    :returns: the task, with ``media`` (addresses of its files), ``lang`` (language of its content: its own, else that of
-        its batch) and ``batch`` (what people are told about that: :func:`batch_for_page`).
+    :returns: the task, with ``media`` and ``srcset`` (:func:`media_addresses`), ``lang`` (language of its content: its
+        own, else that of its batch) and ``batch`` (what people are told about that: :func:`batch_for_page`).
     """
     data = task.get('data')
     own = data.get('lang') if isinstance(data, dict) else None
     told = facts_of(type_id, batch_id)
     more = {
-        'media': {path: url_for('media', type_id=type_id, digest=digest) for path, digest in files.items()},
+        **(media_addresses(type_id, files) if files else {}),
         'lang': own if is_language(own) else told.get('lang'),
         'batch': {'id': batch_id, **batch_for_page(told)} if told else None,
     }
     return {**task, **{name: value for name, value in more.items() if value}}
+
+
+def media_addresses(type_id: str, files: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Where the files of a task are.
+
+    :param files: ``{path: SHA-256}``.
+    :returns: ``media``: ``{path: address}``; ``srcset``: the same for pictures that exist in several widths, as browsers
+        choose from them. Whoever saves data gets nothing wider than the smaller ones.
+    """
+    widths = media_storage.widths_of(list(files.values()))
+    saves_data = request.headers.get('Save-Data', '').lower() == 'on'
+    media, srcset = {}, {}
+    for path, digest in files.items():
+        address = url_for('media', type_id=type_id, digest=digest)
+        choice = {width: f'{address}?width={width}' for width in WIDTHS if width < widths.get(digest, 0)}
+        if choice and not saves_data:
+            choice[widths[digest]] = address
+        media[path] = choice[max(choice)] if choice else address
+        if len(choice) > 1:
+            srcset[path] = ', '.join(f'{url} {width}w' for width, url in choice.items())
+    return {'media': media, 'srcset': srcset}
 
 
 def batch_for_page(told: dict[str, Any]) -> dict[str, str]:
@@ -323,16 +346,22 @@ def task_progress(type_id: str, task_id: str) -> Response:
 
 @answers_json
 def media(type_id: str, digest: str) -> Response:
-    """A file that a task shows."""
+    """A file that a task shows, or the part asked for; ``?width=`` one of ``WIDTHS``: a picture made smaller."""
     my_task_type(type_id)
-    found = media_storage.load(digest, type_id)
-    if found is None:
+    file = media_storage.find(digest, type_id)
+    if file is None:
         abort(HTTPStatus.NOT_FOUND, gettext('There is no such file.'))
-    content, content_type = found
-    response = Response(content, content_type=content_type)
+    made = media_storage.smaller(file, request.args.get('width', 0, int))
+    if made:
+        response, size = Response(made[0], content_type=made[1]), len(made[0])
+    else:
+        body, size = wrap_file(request.environ, file, CHUNK_BYTES), file.length
+        response = Response(body, content_type=file.metadata['type'], direct_passthrough=True)
+        response.content_length = size
     response.headers['Cache-Control'] = 'private, max-age=31536000, immutable'
     response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
-    return response
+    response.set_etag(digest if made is None else f'{digest}.{request.args["width"]}')
+    return response.make_conditional(request, accept_ranges=True, complete_length=size)
 
 
 def active_seconds() -> int:

@@ -214,6 +214,7 @@ class Watch:
         context.on('console', self._on_console)
         context.on('weberror', lambda error: self._complaints.append(f'uncaught: {error.error}'))
         context.on('request', self._on_request)
+        context.on('requestfailed', self._on_request_failed)
 
     def trust(self, url: str) -> None:
         """Requests to this site too are all right."""
@@ -249,6 +250,10 @@ class Watch:
         self.requests.append(f'{request.method} {request.url}')
         if not request.url.startswith(tuple(self._trusted)):
             self._foreign.append(request.url)
+
+    def _on_request_failed(self, request: Request) -> None:
+        if request.failure == 'csp' and request.url in self._foreign:
+            self._foreign.remove(request.url)  # the policy of the page has kept it from leaving
 
 
 @pytest.fixture

@@ -109,6 +109,15 @@ def test_photo_that_fails_can_be_loaded_again_but_not_answered_unseen(page, user
     assert list(answers_of(user).values()) == [{'choice': 'domestic'}]
 
 
+def test_photo_of_a_foreign_host_is_blocked_with_a_sentence(page, site, user, signed_in, watch):
+    watch.expect('Content Security Policy')
+    photo = {'image': 'https://scans.example.org/a.jpg', 'choices': ['cat', 'dog']}
+    site.load('images', [photo])
+    signed_in(page, user).goto('/type/images/')
+    expect(notice(page)).to_contain_text('This task shows something from scans.example.org, which this site does not')
+    expect_usable_buttons(page)
+
+
 def test_photo_that_fails_can_be_skipped(page, user, signed_in, truth, watch):
     watch.expect('ERR_FAILED')
     page.route('**/media/**', lambda route: route.abort(), times=1)

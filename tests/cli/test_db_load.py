@@ -324,6 +324,24 @@ def test_missing_file_of_a_task_is_named_with_its_line(runner, write, tmp_path, 
     assert_nothing_loaded()
 
 
+def test_files_of_hosts_that_are_not_allowed_are_told_and_not_copied(runner, write, app, monkeypatch, other):
+    monkeypatch.setitem(app.config, 'MEDIA_ORIGINS', ['https://good.example'])
+    addresses = ['https://good.example/a.png', 'https://other.example/b.png', 'https://other.example/c.png']
+    result = runner('db', 'load', 'other_task', write('a', *({'image': address} for address in addresses)))
+    assert (result.exit_code, PlainTask.objects.count()) == (0, 3)
+    assert result.output.count('Tasks show files of https://other.example, which is not in MEDIA_ORIGINS') == 1
+    assert 'good.example' not in result.output
+    assert get_db()['media.files'].count_documents({}) == 0
+
+
+def test_picture_of_too_many_bytes_is_refused(runner, write, app, monkeypatch, tmp_path, other):
+    monkeypatch.setitem(app.config, 'MEDIA_MAX_BYTES', 10)
+    (tmp_path / 'a.png').write_bytes(PNG)
+    result = runner('db', 'load', 'other_task', write('a.jsonl', {'image': 'a.png'}))
+    assert (result.exit_code, "'a.png' has more than 10 bytes (setting MEDIA_MAX_BYTES)" in result.output) == (2, True)
+    assert_nothing_loaded()
+
+
 # --- interrupted ------------------------------------------------------------------------------------------------------
 
 

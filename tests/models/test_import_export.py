@@ -99,7 +99,7 @@ def test_file_of_a_task_is_stored_and_its_data_stay_as_they_are(pictures, tmp_pa
     pictures.import_tasks([{'image': 'a.png'}], 'b1', media=files)
     task = PlainTask.objects.no_dereference().get()
     assert task.task_data == {'image': 'a.png'}
-    assert media.load(pictures.media_of(task.id)['a.png'], pictures.type_name) == (PNG, 'image/png')
+    assert media.find(pictures.media_of(task.id)['a.png'], pictures.type_name).read() == PNG
 
 
 def test_task_without_files_has_none(plain, pictures):

@@ -1,12 +1,17 @@
 """Files that tasks show."""
 
 import hashlib
+import io
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mongoengine.connection import get_db
+from PIL import Image
 
 from vulyk.models import media
+from vulyk.models.exc import TaskImportError
 
 PNG = b'\x89PNG\r\n\x1a\n' + bytes(8)
 
@@ -22,6 +27,7 @@ PNG = b'\x89PNG\r\n\x1a\n' + bytes(8)
         (b'\0\0\0\x20ftypavif', 'image/avif'),
         (b'\0\0\0\x20ftypisom', 'video/mp4'),
         (b'ID3\x04', 'audio/mpeg'),
+        (b'\0\0\0\x20ftypheic', None),
         (b'\xff\xfb\x90', 'audio/mpeg'),
         (b'OggS', 'audio/ogg'),
         (b'fLaC', 'audio/flac'),
@@ -45,10 +51,15 @@ def picture(app, tmp_path):
     return path
 
 
+def read(digest: str) -> tuple[bytes, str]:
+    file = media.find(digest, 'plain_task')
+    return file.read(), file.metadata['type']
+
+
 def test_stored_file_is_named_by_its_content_and_comes_back(picture):
     digest = media.store(picture, 'plain_task')
     assert digest == hashlib.sha256(picture.read_bytes()).hexdigest()
-    assert media.load(digest, 'plain_task') == (picture.read_bytes(), 'image/png')
+    assert read(digest) == (picture.read_bytes(), 'image/png')
 
 
 def test_same_content_is_stored_once(picture, tmp_path):
@@ -60,7 +71,7 @@ def test_same_content_is_stored_once(picture, tmp_path):
 def test_same_content_stored_by_several_at_once_is_whole(picture):
     with ThreadPoolExecutor(4) as pool:
         (digest,) = set(pool.map(media.store, [picture] * 4, ['plain_task'] * 4))
-    assert media.load(digest, 'plain_task') == (picture.read_bytes(), 'image/png')
+    assert read(digest) == (picture.read_bytes(), 'image/png')
 
 
 @pytest.mark.parametrize('left', [0, 1, 2])
@@ -69,8 +80,86 @@ def test_file_whose_storing_was_cut_off_is_stored_by_the_next_attempt(picture, l
     get_db()['media.files'].delete_many({})
     get_db()['media.chunks'].delete_many({'n': {'$gt': left}})
     assert media.store(picture, 'plain_task') == digest
-    assert media.load(digest, 'plain_task') == (picture.read_bytes(), 'image/png')
+    assert read(digest) == (picture.read_bytes(), 'image/png')
 
 
 def test_unknown_file_is_none(app):
-    assert media.load('0' * 64, 'plain_task') is None
+    assert media.find('0' * 64, 'plain_task') is None
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that says it is huge."""
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+    head = struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + part(b'IHDR', head) + part(b'IDAT', zlib.compress(bytes(9))) + part(b'IEND', b'')
+
+
+@pytest.mark.parametrize('size', [(10_000, 9_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)], ids=str)
+def test_picture_of_too_many_pixels_is_refused(app, tmp_path, size):
+    (tmp_path / 'a.png').write_bytes(bomb(*size))
+    with pytest.raises(TaskImportError, match='has more than 89,478,485 pixels'):
+        media.check(tmp_path, 'a.png', max_bytes=1000)
+
+
+def smaller(path) -> Image.Image | None:
+    made = media.smaller(media.find(media.store(path, 'plain_task'), 'plain_task'), 480)
+    return Image.open(io.BytesIO(made[0])) if made else None
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.effect_noise((width // 10, height // 10), 90).resize((width, height)).convert('RGB')
+
+
+def test_picture_taken_upright_is_made_smaller_upright(app, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(1000, 600).save(tmp_path / 'a.jpg', exif=exif)
+    assert smaller(tmp_path / 'a.jpg').size == (480, 800)
+
+
+def test_transparent_picture_stays_transparent(app, tmp_path):
+    picture = noise(1000, 600)
+    picture.putalpha(Image.effect_noise((1000, 600), 90))
+    picture.save(tmp_path / 'a.png')
+    assert smaller(tmp_path / 'a.png').mode == 'RGBA'
+
+
+@pytest.mark.parametrize('kind', ['narrow', 'broken', 'moving', 'too high', 'line art'])
+def test_picture_that_cannot_be_made_smaller_is_left_as_it_is(app, tmp_path, kind):
+    path, picture = tmp_path / 'a.gif', noise(1000, 600)
+    if kind == 'narrow':
+        noise(480, 600).save(path)
+    elif kind == 'moving':
+        picture.save(path, save_all=True, append_images=[noise(1000, 600)])
+    elif kind == 'too high':
+        Image.new('L', (500, 18_000)).save(path, 'PNG')
+    elif kind == 'line art':
+        Image.new('1', (1000, 600)).save(path, 'PNG')
+    else:
+        picture.save(path, 'PNG')
+        path.write_bytes(path.read_bytes()[:2000])
+    assert smaller(path) is None
+    assert smaller(path) is None  # and is not tried again
+
+
+@pytest.mark.parametrize(
+    ('host', 'origins', 'allowed'),
+    [
+        ('https://a.example', ['https://a.example'], True),
+        ('https://a.example', ['https://a.example/'], True),
+        ('http://a.example', ['https://a.example'], False),
+        ('https://a.example', ['a.example'], True),
+        ('https://x.a.example', ['*.a.example'], True),
+        ('https://a.example', ['https://b.example'], False),
+        ('https://a.example.evil', ['https://a.example'], False),
+        ('https://a.example', [], False),
+    ],
+)
+def test_host_is_allowed_by_the_setting(host, origins, allowed):
+    assert media.is_allowed(host, origins) is allowed

@@ -1,9 +1,12 @@
 """Files over the web: static ones of the site and of plugins, and those tasks show."""
 
 import hashlib
+import io
 import re
 
 import pytest
+from mongoengine.connection import get_db
+from PIL import Image
 
 from tests.bootstrap.making import make_plugin
 from tests.factories import make_user
@@ -66,6 +69,73 @@ def test_address_in_next_leads_to_the_file(app, member, plain, tmp_path, monkeyp
     task = member.get('/type/plain_task/next').json['result']['task']
     assert task['data'] == {'image': 'a.png'}
     assert member.get(task['media']['a.png']).data == PICTURES['image/png']
+
+
+RANGES = [
+    ('bytes=0-7', 206, PICTURES['image/png'][:8], 'bytes 0-7/300008'),
+    ('bytes=300000-', 206, bytes(8), 'bytes 300000-300007/300008'),
+    ('bytes=-4', 206, bytes(4), 'bytes 300004-300007/300008'),
+    ('bytes=261000-262000', 206, bytes(1001), 'bytes 261000-262000/300008'),
+    ('bytes=400000-', 416, None, 'bytes */300008'),
+    ('nonsense', 416, None, 'bytes */300008'),
+]
+
+
+@pytest.mark.parametrize(('asked', 'status', 'content', 'told'), RANGES, ids=[row[0] for row in RANGES])
+def test_part_of_a_file_can_be_asked_for(member, store, asked, status, content, told):
+    response = member.get(f'/media/plain_task/{store(PICTURES["image/png"])}', headers={'Range': asked})
+    assert (response.status_code, response.headers.get('Content-Range')) == (status, told)
+    assert content is None or response.data == content
+
+
+def test_file_that_the_browser_has_is_not_sent_again(member, store):
+    address = f'/media/plain_task/{store(PICTURES["image/png"])}'
+    etag = member.get(address).headers['ETag']
+    again = member.get(address, headers={'If-None-Match': etag})
+    assert (again.status_code, again.data) == (304, b'')
+
+
+# --- smaller pictures -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photo(app, member, plain, tmp_path, monkeypatch):
+    """A task shows a noisy photo of 2000 × 1000 pixels; asks for it: ``photo(headers={…})`` returns ``next``'s task."""
+    monkeypatch.setattr(plain, 'media_fields', ('image',), raising=False)
+    small = Image.effect_noise((200, 100), 90)
+    small.resize((2000, 1000)).convert('RGB').save(tmp_path / 'a.jpg', quality=95)
+    files = plain.store_media([{'image': 'a.jpg'}], tmp_path, max_bytes=10**7)
+    plain.import_tasks([{'image': 'a.jpg'}], None, media=files)
+    return lambda **how: member.get('/type/plain_task/next', **how).json['result']['task']
+
+
+def test_photo_comes_in_two_smaller_widths_too(member, photo):
+    task = photo()
+    address = task['media']['a.jpg']
+    assert task['srcset']['a.jpg'] == f'{address}?width=480 480w, {address}?width=1280 1280w, {address} 2000w'
+    for width, height in ((480, 240), (1280, 640)):
+        response = member.get(f'{address}?width={width}')
+        picture = Image.open(io.BytesIO(response.data))
+        assert (response.mimetype, picture.format, picture.size) == ('image/webp', 'WEBP', (width, height))
+        assert 'immutable' in response.headers['Cache-Control']
+    assert get_db()['media_smaller'].count_documents({}) == 2
+
+
+def test_who_saves_data_gets_no_full_photo(photo):
+    task = photo(headers={'Save-Data': 'on'})
+    assert task['media']['a.jpg'].endswith('?width=1280')
+    assert [part.split()[1] for part in task['srcset']['a.jpg'].split(', ')] == ['480w', '1280w']
+
+
+@pytest.mark.parametrize('width', ['7', '-1', 'x', '99999999999', ''])
+def test_photo_of_another_width_is_the_photo(member, photo, width):
+    response = member.get(f'{photo()["media"]["a.jpg"]}?width={width}')
+    assert (response.mimetype, get_db()['media_smaller'].count_documents({})) == ('image/jpeg', 0)
+
+
+def test_file_that_is_no_picture_has_one_size_only(member, store):
+    response = member.get(f'/media/plain_task/{store(PICTURES["audio/ogg"])}?width=480')
+    assert (response.mimetype, response.data) == ('audio/ogg', PICTURES['audio/ogg'])
 
 
 # --- static files -----------------------------------------------------------------------------------------------------

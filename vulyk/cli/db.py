@@ -23,6 +23,7 @@ from vulyk.exporting.reading import Wanted
 from vulyk.exporting.writing import Export
 from vulyk.ext import consistency
 from vulyk.loading import open_anything
+from vulyk.models import media
 from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
@@ -173,6 +174,7 @@ def load_command(
     try:
         report = loading.check(task_type, files, max_media_bytes=limit, key=key)
         _tell_problems(report)
+        _tell_blocked(report)
         if report.invalid and not skip_invalid:
             raise TaskImportError(f'{report.invalid} of {report.records + report.invalid} records are not valid.')
         if dry_run:
@@ -218,6 +220,15 @@ def _tell_problems(report: loading.Report) -> None:
         click.echo(problem, err=True)
     if report.invalid > len(report.problems):
         click.echo(f'… and {report.invalid - len(report.problems)} more', err=True)
+
+
+def _tell_blocked(report: loading.Report) -> None:
+    allowed = current_app.config['MEDIA_ORIGINS']
+    for host in sorted(host for host in report.hosts if not media.is_allowed(host, allowed)):
+        click.echo(
+            f'Tasks show files of {host}, which is not in MEDIA_ORIGINS: volunteers will read that they are blocked.',
+            err=True,
+        )
 
 
 class _Bar:

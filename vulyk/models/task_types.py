@@ -216,13 +216,13 @@ class AbstractTaskType:
 
         :param root: the folder that the paths are relative to.
         :param max_bytes: the largest file taken.
-        :returns: ``{path: SHA-256}``.
+        :returns: ``{path: SHA-256}``; addresses of other sites are left where they are.
         :raises TaskImportError: a file that is missing, outside of ``root``, too large or of a wrong kind.
         """
         paths: dict[str, Path] = {}
         for number, record in enumerate(records, 1):
             for field in self.media_fields:
-                if field in record and not _is_key(record[field], paths):
+                if field in record and not (_is_key(record[field], paths) or media_storage.is_remote(record[field])):
                     try:
                         paths[record[field]] = media_storage.check(root, record[field], max_bytes=max_bytes)
                     except TaskImportError as error:

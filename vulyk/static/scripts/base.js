@@ -318,6 +318,12 @@
     }
   }
 
+  /** The policy of the site has stopped a picture, sound or frame of another site: say so, an empty place tells nothing. */
+  function sayBlocked({effectiveDirective, blockedURI}) {
+    if (!/^(img|media|frame)-src$/.test(effectiveDirective) || !/^https?:/.test(blockedURI) || !State.task_id) { return; }
+    complain(say('blockedMedia', {host: new URL(blockedURI).host}), {isCalm: true});
+  }
+
   /** A theme's task page has no place for messages: they float at the bottom. */
   function addMessagePlaces() {
     if (byId('vk-notice')) { return; }
@@ -357,10 +363,11 @@
   }
 
   /** Have the browser load the files of a task before it is shown; who holds the result keeps them at hand. */
-  function load({media = {}}) {
+  function load({media = {}, srcset = {}}) {
+    const {sizes} = wrapper.querySelector('[data-sizes]')?.dataset || {};
     return Object.entries(media).map(([path, address]) => {
       if (!PICTURE.test(path)) { return fetch(address).catch(() => null); }
-      const picture = Object.assign(new Image(), {src: address});
+      const picture = Object.assign(new Image(), sizes ? {sizes, srcset: srcset[path] || '', src: address} : {src: address});
       picture.decode().catch(() => null);
       return picture;
     });
@@ -944,7 +951,10 @@
     if (isInitialised) { return; }
     isInitialised = true;
     store(USER_MARKER, me);
-    if (wrapper) { addMessagePlaces(); }
+    if (wrapper) {
+      addMessagePlaces();
+      document.addEventListener('securitypolicyviolation', sayBlocked);
+    }
     Vulyk.event_handlers();
     if (wrapper) { start(); } else if (me) { sendKept(); }
   }

@@ -70,9 +70,9 @@
   /** Shows one picture in `.kit-sheet`. `root.dataset.state` is `loading`, `ready` or `broken`; each change is told. */
   class Picture {
     constructor(root, {alt, onState = () => {}}) {
-      Object.assign(this, {root, alt, onState, source: '', sheet: root.querySelector('.kit-sheet')});
+      Object.assign(this, {root, alt, onState, source: '', srcset: '', sheet: root.querySelector('.kit-sheet')});
       root.addEventListener('click', ({target}) => {
-        if (target.closest('.kit-retry')) { this.load(this.source); }
+        if (target.closest('.kit-retry')) { this.load(this.source, this.srcset); }
         if (target.closest('.kit-skip')) { press('skip-button'); }
       });
     }
@@ -88,14 +88,16 @@
       this.onState(state);
     }
 
-    load(source) {
+    /** Show the picture at this address; where `data-sizes` of the sheet says how wide it is shown, one of a fitting width. */
+    load(source, srcset = '') {
+      const {sizes} = this.sheet.dataset;
       const image = Object.assign(new Image(), {alt: this.alt, draggable: false, decoding: 'async'});
       image.addEventListener('load', () => { if (image.isConnected) { this.onLoad(); } });  // or the next task came first
       image.addEventListener('error', () => { if (image.isConnected) { this.setState('broken'); } });
-      this.source = source;
+      Object.assign(this, {source, srcset});
       this.sheet.replaceChildren(image);
       this.setState('loading');
-      image.src = source;
+      Object.assign(image, sizes ? {sizes, srcset, src: source} : {src: source});
     }
 
     onLoad() { this.setState('ready'); }

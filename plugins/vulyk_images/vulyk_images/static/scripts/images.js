@@ -54,7 +54,7 @@
   const focusAnswers = () => claimFocus(root, radios()[chosen()] || radios()[0]);
 
   function show({response}) {
-    const {data, media = {}} = response.result.task;
+    const {data, media = {}, srcset = {}} = response.result.task;
     const question = data.question || text('Question');
     choices = choiceList(data);
     problem.textContent = '';
@@ -62,7 +62,7 @@
     showChoices();
     showSource(data);
     root.hidden = false;
-    photo.load(media[data.image] || data.image || '');
+    photo.load(media[data.image] || data.image || '', srcset[data.image]);
     window.Vulyk.announce(text('Next', {question}));
   }
 
