@@ -28,5 +28,5 @@ SITE_MOTTO = 'Vulyk: crowdsourcing platform'
 # The admin pages at /admin/, for users made admins with: ./manage.py admin create
 ENABLE_ADMIN = True
 
-# With HTTPS in front of the site (it should be), cookies must not travel without it.
-SESSION_COOKIE_SECURE = True
+# The web server in front of the site, which says who asks and that it was by HTTPS: its address, or 'unix' for a socket.
+TRUSTED_PROXIES = ['127.0.0.1']

@@ -1,7 +1,7 @@
 """The site's own pages and JSON routes; their endpoint names are bare, as themes expect."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
 from vulyk.models.facts import FACTS, is_language, to_public
 from vulyk.models.fields import parse_json_object
+from vulyk.models.limits import count_attempt, network_of
 from vulyk.models.media import CHUNK_BYTES, WIDTHS
 from vulyk.models.tasks import AbstractTask, Batch, facts_of
 from vulyk.models.user import User
@@ -100,6 +101,7 @@ def sign_in() -> 'ResponseReturnValue':
     if request.method == 'GET':
         return page('sign_in.html', error=None, email='', next_url=next_url)
     email, password = request.form.get('email', ''), request.form.get('password', '')
+    limit_attempts('sign-in', email)
     user = User.get_by_email(email)
     if user is None:
         passwords.waste_time()
@@ -108,6 +110,20 @@ def sign_in() -> 'ResponseReturnValue':
         return make_response(page('sign_in.html', error=error, email=email, next_url=next_url), HTTPStatus.UNAUTHORIZED)
     enter(user, lasting='remember' in request.form)
     return redirect(next_url)
+
+
+def limit_attempts(kind: str, account: str = '') -> None:
+    """Count an attempt of this kind by whoever asks, as the setting ``RATE_LIMITS`` says.
+
+    :param kind: a key of the setting: attempts from one network; with ``:account`` behind it, from there for one account.
+    :param account: the name or address of the account that is tried, written in whatever way.
+    :raises RateLimitError: it is too many.
+    """
+    rates, network = current_app.config['RATE_LIMITS'], network_of(request.remote_addr)
+    now = datetime.now(UTC)
+    count_attempt(kind, network, rates.get(kind), now)
+    if account:
+        count_attempt(f'{kind}:account', f'{network} {account.strip().casefold()}', rates.get(f'{kind}:account'), now)
 
 
 def logout() -> BaseResponse:

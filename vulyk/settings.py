@@ -18,6 +18,19 @@ REMEMBER_COOKIE_HTTPONLY = True
 REMEMBER_COOKIE_SAMESITE = 'Lax'
 WTF_CSRF_TIME_LIMIT = None  # a task page may stay open for hours
 DEBUG = False
+SESSION_COOKIE_SECURE: bool | None = None  # None: yes, except at localhost
+TRUSTED_PROXIES: list[str] = []  # addresses and networks whose X-Forwarded-… headers are believed
+HSTS_SECONDS = 365 * 24 * 3600
+PERMISSIONS_POLICY = 'camera=(), geolocation=(), microphone=(), payment=(), usb=()'
+# How many attempts in how many seconds, from one network, and from there for one account; None: any number.
+RATE_LIMITS: dict[str, tuple[int, int] | None] = {
+    'sign-in': (200, 300),
+    'sign-in:account': (10, 300),
+    'register': (30, 3600),
+    'reset': (30, 3600),
+    'reset:account': (3, 3600),
+    'service': (100, 300),
+}
 
 # --- database ---------------------------------------------------------------------------------------------------------
 MONGODB_SETTINGS: dict[str, Any] = {

@@ -17,6 +17,7 @@ from vulyk.bootstrap import (
     _db,
     _errors,
     _logging,
+    _proxies,
     _security,
     _social_login,
     _tasks,
@@ -40,6 +41,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     _logging.init(app)
     db = _db.init(app)
     _templates.init(app)
+    _proxies.init(app)
     _security.init(app)
     _social_login.init_social_login(app, db)
     _errors.init(app)

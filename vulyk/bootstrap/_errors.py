@@ -24,6 +24,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     exc.AnswerWithdrawalError: HTTPStatus.CONFLICT,
     exc.TaskSkipError: HTTPStatus.CONFLICT,
     exc.WorkSessionUpdateError: HTTPStatus.CONFLICT,
+    exc.RateLimitError: HTTPStatus.TOO_MANY_REQUESTS,
     exc.TaskPermissionError: HTTPStatus.FORBIDDEN,
     exc.TaskTypeNotFoundError: HTTPStatus.NOT_FOUND,
     exc.TaskNotFoundError: HTTPStatus.NOT_FOUND,
@@ -36,6 +37,7 @@ def init(app: 'Flask') -> None:
     """Register the handlers."""
     for kind, status in STATUSES.items():
         app.register_error_handler(kind, lambda error, status=status: respond(app, status, str(error)))
+    app.register_error_handler(exc.RateLimitError, lambda error: _too_often(app, error))
     app.register_error_handler(exc.InitializationError, lambda error: _misconfigured(app, error))
     app.register_error_handler(ConnectionFailure, lambda error: _database_away(app, error))
     app.register_error_handler(CSRFError, lambda error: respond(app, HTTPStatus.BAD_REQUEST, _forged(error)))
@@ -50,6 +52,7 @@ def respond(app: 'Flask', status: int, message: str) -> Response:
         400: gettext('This request cannot be understood'),
         403: gettext('This is not for you'),
         404: gettext('There is nothing here'),
+        429: gettext('Not so fast'),
         503: gettext('We are not available right now'),
     }
     title = titles.get(int(status), gettext('Something went wrong'))
@@ -88,6 +91,19 @@ def _http_error(app: 'Flask', error: HTTPException) -> Response:
 
 def _limit(app: 'Flask') -> str:
     return f'{app.config["MAX_RESULT_BYTES"]:,}'
+
+
+def _too_often(app: 'Flask', error: exc.RateLimitError) -> Response:
+    minutes = -(-error.seconds // 60)
+    if error.seconds < 100:
+        message = gettext(
+            'This was tried too often. Please wait %(number)s seconds and try again.', number=error.seconds
+        )
+    else:
+        message = gettext('This was tried too often. Please wait %(number)s minutes and try again.', number=minutes)
+    response = respond(app, HTTPStatus.TOO_MANY_REQUESTS, message)
+    response.headers['Retry-After'] = str(error.seconds)
+    return response
 
 
 def _forged(error: CSRFError) -> str:

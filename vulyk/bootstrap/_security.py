@@ -1,9 +1,12 @@
 """Headers, content security policy and protection against forged requests."""
 
+import ipaddress
 import secrets
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import current_app, g, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 
@@ -36,6 +39,7 @@ def init(app: 'Flask') -> None:
         if not is_return and not (is_json_endpoint(app) and current_user.is_anonymous):
             csrf.protect()
 
+    app.session_interface = SecureSessions()
     app.after_request(add_headers)
 
 
@@ -43,6 +47,29 @@ def check_secret_key(app: 'Flask') -> None:
     """Raise :class:`InitializationError` unless the site has a secret of its own."""
     if not app.secret_key or app.secret_key in INSECURE_KEYS:
         raise InitializationError(NO_KEY)
+
+
+class SecureSessions(SecureCookieSessionInterface):
+    """Sessions in signed cookies that travel over HTTPS only, wherever that can be expected."""
+
+    def get_cookie_secure(self, app: 'Flask') -> bool:
+        """Whether the cookie is marked ``Secure``."""
+        return cookies_are_secure()
+
+
+def cookies_are_secure() -> bool:
+    """``SESSION_COOKIE_SECURE``; if that is None, yes, except for a site without HTTPS on one's own machine."""
+    wanted: bool | None = current_app.config['SESSION_COOKIE_SECURE']
+    return wanted if wanted is not None else request.is_secure or not is_local(request.host)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host, with or without port, is this very machine."""
+    name = urlsplit(f'//{host}').hostname or ''
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == 'localhost' or name.endswith('.localhost')
 
 
 def is_json_endpoint(app: 'Flask') -> bool:
@@ -60,6 +87,13 @@ def add_headers(response: 'Response') -> 'Response':
     response.headers.setdefault('X-Content-Type-Options', 'nosniff')
     response.headers.setdefault('X-Frame-Options', 'SAMEORIGIN')
     response.headers.setdefault('Referrer-Policy', 'same-origin')
+    response.headers.setdefault('Permissions-Policy', current_app.config['PERMISSIONS_POLICY'])
+    response.headers.setdefault('Cross-Origin-Opener-Policy', 'same-origin')
+    if request.is_secure and current_app.config['HSTS_SECONDS']:
+        response.headers['Strict-Transport-Security'] = f'max-age={int(current_app.config["HSTS_SECONDS"])}'
+    if cookies_are_secure():  # Flask-Login marks its own cookie by a setting, which cannot say “except at localhost”
+        cookies = response.headers.getlist('Set-Cookie')
+        response.headers.setlist('Set-Cookie', [one if '; Secure' in one else f'{one}; Secure' for one in cookies])
     if response.mimetype == 'text/html':
         response.headers.setdefault('Content-Security-Policy', _policy())
         response.headers.setdefault('Cache-Control', 'no-store')

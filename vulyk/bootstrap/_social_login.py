@@ -14,10 +14,10 @@ from werkzeug.exceptions import HTTPException
 
 from vulyk import social
 from vulyk.models import database
-from vulyk.models.exc import InitializationError
+from vulyk.models.exc import InitializationError, RateLimitError
 from vulyk.models.social import SocialAccount, SocialAssociation, SocialCode, SocialNonce, SocialPartial
 from vulyk.models.user import Anonymous, User
-from vulyk.pages import enter, safe_path
+from vulyk.pages import enter, limit_attempts, safe_path
 from vulyk.utils import HTTPStatus
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def init_social_login(app: 'Flask', db: 'MongoEngine') -> None:
 
     :param db: the database wrapper, as documented; accounts live in mongoengine's default connection.
     """
-    app.config.setdefault('REMEMBER_COOKIE_SECURE', app.config['SESSION_COOKIE_SECURE'])
     manager = LoginManager()
     manager.anonymous_user = Anonymous
     manager.login_view = 'sign_in'
@@ -67,7 +66,7 @@ def friendly(view: Any) -> Any:
     def guarded(**arguments: Any) -> Any:
         try:
             return view(**arguments)
-        except (HTTPException, PyMongoError, InitializationError):
+        except (HTTPException, PyMongoError, InitializationError, RateLimitError):
             raise
         # Services answer with whatever they like, and the code that reads it stumbles in as many ways.
         except Exception as error:
@@ -95,6 +94,7 @@ def begin(backend: str) -> Any:
         return render_template(
             'base/social_start.html', service=social.services()[backend], next_url=safe_path(request.args.get('next'))
         )
+    limit_attempts('service')
     response = do_auth(g.backend)
     session['next'] = safe_path(request.form.get('next'))
     return response

@@ -10,6 +10,7 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailu
 from vulyk.jobs import Job
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
+from vulyk.models.limits import Attempts
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
@@ -29,6 +30,7 @@ MODELS: list[type] = [
     Closing,
     Progress,
     Job,
+    Attempts,
     AuditRecord,
 ]
 

@@ -64,6 +64,17 @@ class WorkSessionUpdateError(Exception):
     """The work session cannot be changed that way."""
 
 
+class RateLimitError(Exception):
+    """This was tried too often.
+
+    :param seconds: how long to wait.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f'Too often: try again in {seconds} seconds.')
+        self.seconds = seconds
+
+
 class InitializationError(Exception):
     """The site or a plugin is not set up correctly; the text says what to change."""
 
