@@ -244,6 +244,25 @@ def test_activity_of_the_session_is_kept_when_its_answer_is_withdrawn(closed_tas
     assert WorkSession.objects.get(user=user).activity == 40
 
 
+def test_everything_somebody_has_answered_since_then_is_withdrawn(variant, clock, heard):
+    kind, user, other, admin = variant(redundancy=2), make_user(), make_user(), make_user(admin=True)
+    early, *late = make_tasks(kind, 4, batch='b')
+    answer(kind, early, user)
+    clock.later(hours=1)
+    since = clock()
+    for task in late:
+        answer(kind, task, user)
+        answer(kind, task, other)
+    nonsense = {'by': admin, 'reason': 'nonsense', 'now': clock()}
+    assert [counting.withdraw_all(user.id, since, {'plain_task': 2}, **nonsense) for _ in range(2)] == [3, 0]
+    assert [item.task.id for item in PlainAnswer.objects(created_by=user)] == [early.id]
+    kept = WithdrawnAnswer.objects
+    assert {(item.withdrawn_by, item.withdrawn_at, item.reason) for item in kept} == {(admin, clock(), 'nonsense')}
+    assert [name for name, _ in heard].count('withdrawn') == 3
+    assert (batch_counts(), user.reload().processed, other.reload().processed) == ((0, False), 1, 3)
+    assert no_problems()
+
+
 # --- redundancy -------------------------------------------------------------------------------------------------------
 
 

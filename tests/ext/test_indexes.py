@@ -12,8 +12,8 @@ from tests import factories
 from tests.ext.site import Commands, Site, tables
 from vulyk import jobs, mongod, signals
 from vulyk.bootstrap import _db, create_app
-from vulyk.ext import assignment
-from vulyk.models.tasks import AbstractTask
+from vulyk.ext import assignment, counting
+from vulyk.models.tasks import AbstractAnswer, AbstractTask
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +37,7 @@ def listen(sender: Any, **keywords: Any) -> None:
 def test_no_route_and_no_sweep_looks_at_all_documents_of_a_collection(strict_site, monkeypatch):
     monkeypatch.setattr(assignment, 'FEW_PLACES', 3)
     site = strict_site
-    site.load(16, 2)
+    name, _ = site.load(16, 2)
     PlainTask(id='by hand', task_type='plain_task', task_data={'n': 1}).save()
     first, second, third = site.newcomer(), site.newcomer(), site.newcomer()
     statuses = []
@@ -85,6 +85,16 @@ def test_no_route_and_no_sweep_looks_at_all_documents_of_a_collection(strict_sit
         for table in tables():
             table.forget()
         expect(404, nobody.get('/type/plain_task/next'))
+        stranger = site.app.test_client()
+        token = {'X-CSRFToken': stranger.get('/session').json['result']['csrf']}
+        expect(401, stranger.post('/sign-in', data={'email': 'ada@example.org', 'password': 'wrong'}, headers=token))
+        expect(404, first.get(f'/media/plain_task/{"0" * 64}'))
+        expect(302, third.post('/logout'))
+        now, somebody = site.kind.clock(), AbstractAnswer.objects(task=answered[0]).first().created_by
+        since = now - timedelta(hours=1)
+        assert counting.withdraw_all(somebody.id, since, {'plain_task': 2}, by=None, reason='', now=now)
+        for redundancy in (3, 1):
+            assert counting.set_redundancy(name, redundancy, now)
         for hours in (0, 1, 2):
             jobs.sweep(site.kind.clock() + timedelta(hours=hours))
         jobs.enqueue(jobs.job(listen), unique='key', sender=1)
