@@ -31,7 +31,7 @@ def nursery(settings: dict) -> Iterator[Nursery]:
 
 @pytest.fixture(autouse=True)
 def _signals_are_noted(app) -> Iterator[None]:
-    for table in (assignment.open_loads, assignment.last_return, assignment.has_loose, assignment.has_fresh):
+    for table in (assignment.open_loads, assignment.last_return, assignment.has_loose, assignment.worn_out):
         table.forget()
     listen()
     yield

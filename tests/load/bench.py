@@ -30,6 +30,7 @@ from vulyk import mongod
 
 SIZES = '1000,10000,100000,1000000'
 SMALLEST, LARGEST = 1_000, 10_000_000
+AT_ONCE = 10_000  # tasks of a site that is seeded beside others
 RUNS = 5
 CACHE_GB = 2
 OUTPUT = Path('build/bench.json')
@@ -106,14 +107,11 @@ class Bench:
         load = os.getloadavg()[0]
         uri = mongod.acquire(self.folder / 'mongo', cache_gb=CACHE_GB)
         with contextlib.ExitStack() as ends:
-            # All at once: starting and seeding wait for the disk most of the time, and nothing is measured meanwhile.
             mains = {size: self._site(ends, uri, size, 'main') for size in self.sizes}
             others = {size: self._site(ends, uri, size, 'other') for size in self.sizes}
             floor = ends.enter_context(bench_http.gunicorn('floor', self.folder, uri=uri))
             ports = {size: ends.enter_context(self._web_server(uri, size)) for size in self.sizes}
-            self._say('importing tasks, writing answers')
-            for size in self.sizes:
-                self._sites[str(size)]['data'] = mains[size].result() + others[size].result()
+            self._seed(mains, others)
             for size in self.sizes:
                 self._say(f'{size:,}: all kinds of volunteers')
                 self._measure_volunteers(size, mains[size], others[size])
@@ -132,11 +130,21 @@ class Bench:
         }
 
     def _site(self, ends: contextlib.ExitStack, uri: str, size: int, kind: str) -> Remote:
-        """The process of a site, which begins to write its data."""
+        """The process of a site."""
         remote = Remote(uri, str(self.folder), size, kind, self.rounds)
         ends.callback(remote.stop)
-        remote.start('seed')
         return remote
+
+    def _seed(self, mains: dict[int, Remote], others: dict[int, Remote]) -> None:
+        """Have the data written: of small sites at once, of large ones in turn, or the server's cache would overflow."""
+        small = [size for size in self.sizes if size <= AT_ONCE]
+        for group in filter(None, (small, *([size] for size in self.sizes if size > AT_ONCE))):
+            self._say(f'importing tasks, writing answers: {", ".join(f"{size:,}" for size in group)}')
+            for size in group:
+                mains[size].start('seed')
+                others[size].start('seed')
+            for size in group:
+                self._sites[str(size)]['data'] = mains[size].result() + others[size].result()
 
     def _web_server(self, uri: str, size: int) -> contextlib.AbstractContextManager[int]:
         arguments = {'uri': uri, 'database': f'bench_main_{size}', 'folder': str(self.folder)}

@@ -28,7 +28,7 @@ from vulyk.models.user import Group, User
 from vulyk.utils import chunked
 
 MOST = 100_000  # tasks that the diligent have answered or skipped
-TOGETHER = 20_000  # tasks of small batches that are imported in one transaction, which has to fit into the cache
+TOGETHER = 2_000  # tasks of small batches that are imported in one transaction, which has to fit into the cache
 BY_HAND = 20  # tasks answered through the platform, by everybody they need
 NEWCOMERS = 200
 LEFT = 40  # tasks with free places in nearly finished batches: enough for all who ask

@@ -171,9 +171,18 @@ def _read_has_loose(task_type: str) -> bool:
     return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
 
 
-def _read_has_fresh(load: str) -> bool:
-    where = {'load': ObjectId(load), 'lane': leases.FRESH}
-    return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
+def _read_worn_out(task_type: str) -> set[ObjectId]:
+    loads = [load.id for load in open_loads.get(task_type) if not load.loose]
+    # A look at one key for each of them; to ask for the distinct loads of fresh tasks would be a look at every task.
+    one_fresh = {
+        'from': AbstractTask._get_collection_name(),
+        'localField': '_id',
+        'foreignField': 'load',
+        'pipeline': [{'$match': {'lane': leases.FRESH}}, {'$limit': 1}, {'$project': {'_id': 1}}],
+        'as': 'fresh',
+    }
+    pipeline = [{'$match': {'_id': {'$in': loads}}}, {'$lookup': one_fresh}, {'$match': {'fresh': []}}]
+    return {load['_id'] for load in Load._get_collection().aggregate([*pipeline, {'$project': {'_id': 1}}])}
 
 
 def _read_has_plenty(task_type: str) -> bool:
@@ -191,8 +200,8 @@ def _read_last_return(task_type: str) -> datetime:
 open_loads = Recent(_read_open_loads, seconds=1)
 # Whether there are fresh tasks that did not come as a load.
 has_loose = Recent(_read_has_loose, seconds=1)
-# Whether anybody can get a fresh task of a load; asked once somebody could not. No task becomes fresh again.
-has_fresh = Recent(_read_has_fresh, seconds=60)
+# Loads without fresh tasks; asked once somebody has looked into one in vain. No task becomes fresh again.
+worn_out = Recent(_read_worn_out, seconds=10)
 # Whether there are so many of them that nobody misses those that others fetch ahead.
 has_plenty = Recent(_read_has_plenty, seconds=1)
 # When the newest of the returned tasks came back: whoever has seen it need not ask the database.
@@ -375,17 +384,18 @@ class Assigner:
                 self._changes.setdefault('positions', {})[place] = task['ord'] if task else None
             if task is not None:
                 return task
-            has_fresh.get(place)
+            worn_out.get(name)
         if not has_loose.get(name):
             return None
         return self._claim({'load': {'$in': _loose_loads(name)}, 'lane': leases.FRESH, **self._not_mine()})
 
     def _unseen(self) -> Iterator[dict[str, Any]]:
         """Conditions on the fresh tasks behind my position, load by load, where there may be some."""
+        name = self.task_type.type_name
         positions = {**(self.progress.get('positions') or {}), **self._changes.get('positions', {})}
-        for load in open_loads.get(self.task_type.type_name):
-            place = str(load.id)
-            if not load.loose and positions.get(place, 0) is not None and has_fresh.known(place) is not False:
+        for load in open_loads.get(name):
+            place, empty = str(load.id), load.id in (worn_out.known(name) or ())
+            if not load.loose and not empty and positions.get(place, 0) is not None:
                 yield {'load': load.id, 'lane': leases.FRESH, 'ord': {'$gt': positions.get(place, -1)}}
 
     def _next_skipped(self) -> dict[str, Any] | None:
