@@ -215,6 +215,17 @@ def test_unknown_format_is_refused_with_those_there_are(runner, work, out):
     assert (result.exit_code, "'tasks', 'jsonl', 'csv'" in result.output, out.exists()) == (2, True, False)
 
 
+def test_table_by_name_only_is_pointed_out(runner, work, tmp_path):
+    result = runner('db', 'export', 'plain_task', str(tmp_path / 'out.csv'), '--batch', 'b1')
+    assert (result.exit_code, '--format csv writes a table' in result.stderr) == (0, True)
+    assert numbers(tmp_path / 'out.csv') == [[1, 2]]
+
+
+def test_stream_cannot_be_resumed(runner, work):
+    result = runner('db', 'export', 'plain_task', '-', '--batch', 'b1', '--resume')
+    assert (result.exit_code, 'only an export into a file can be gone on with' in result.stderr) == (2, True)
+
+
 # --- which --------------------------------------------------------------------------------------------------------------
 
 

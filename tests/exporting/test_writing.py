@@ -129,7 +129,7 @@ def manifest_of(path) -> dict:
 
 
 def test_manifest_tells_what_the_file_is(work, export, out):
-    Batch.objects(pk='b1').update_one(set__batch_meta={'weight': 2})
+    Batch.objects(pk='b1').update_one(set__batch_meta={'weight': 2}, set__licence='CC BY 4.0', set__title={'de': 'Zoo'})
     write_file(export(counted_only=True), out, resume=False, facts=FACTS)
     told = manifest_of(out)
     assert told['file'] == {
@@ -154,7 +154,12 @@ def test_manifest_tells_what_the_file_is(work, export, out):
     }
     (batch,) = told['batches']
     assert (batch['id'], batch['tasks'], batch['closed_tasks'], batch['facts']) == ('b1', 5, 5, {'weight': 2})
-    assert set(writing.BATCH_FACTS) <= set(batch)
+    assert (batch['licence'], batch['title'], batch['source'], batch['lang']) == (
+        'CC BY 4.0',
+        {'de': 'Zoo'},
+        None,
+        None,
+    )
     assert told['started_at'] <= told['finished_at']
 
 

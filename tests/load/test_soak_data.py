@@ -66,15 +66,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mongo_uri: str) -> Path:
     return path
 
 
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    """A command in a process of its own."""
+    environment = {**os.environ, 'PYTHONPATH': f'{FIXTURES}:{ROOT}'}
+    return subprocess.Popen([sys.executable, str(ROOT / 'manage.py'), *arguments], cwd=folder, env=environment)
+
+
 @pytest.fixture(scope='module')
 def vulyk(folder: Path) -> Callable[..., Run]:
-    """Runs a command in a process of its own."""
+    """Runs a command to its end."""
 
     def run(*arguments: str) -> Run:
-        environment = {**os.environ, 'PYTHONPATH': f'{FIXTURES}:{ROOT}'}
         started = time.monotonic()
-        command = [sys.executable, str(ROOT / 'manage.py'), *arguments]
-        with subprocess.Popen(command, cwd=folder, env=environment) as process:
+        with start(folder, *arguments) as process:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
@@ -142,3 +146,16 @@ def test_a_million_tasks_come_in_and_a_million_answers_go_out(app, database, fol
             assert manifest['file']['sha256'] == hashlib.file_digest(file, 'sha256').hexdigest()
     with (folder / 'answers.csv').open() as file:
         assert sum(1 for _ in file) == answers + 1
+    resume_a_killed_export(folder)
+    assert (folder / 'killed.jsonl').read_bytes() == (folder / 'tasks.jsonl').read_bytes()
+
+
+def resume_a_killed_export(folder: Path) -> None:
+    """Kill an export after its first checkpoint, and go on."""
+    command = ('db', 'export', 'plain_task', 'killed.jsonl', '--batch', 'big')
+    with start(folder, *command) as process:
+        while process.poll() is None and not (folder / '.killed.jsonl.part.json').exists():
+            time.sleep(0.1)
+        process.kill()
+    with start(folder, *command, '--resume') as process:
+        assert process.wait() == 0

@@ -126,13 +126,16 @@ def export_reports(
 
 def write_export(export: Export, path: str, *, resume: bool = False) -> None:
     """Write an export to a file with its manifest; to what is no file, a pipe for instance, and ``-`` as it comes."""
+    is_file = path != '-' and (not os.path.exists(path) or os.path.isfile(path))
+    if resume and not is_file:
+        raise TaskExportError('--resume: only an export into a file can be gone on with.')
     if path == '-':
         writing.write_stream(export, sys.stdout.buffer)
-    elif os.path.exists(path) and not os.path.isfile(path):
+    elif is_file:
+        writing.write_file(export, Path(path), resume=resume, facts=writing.facts_of(current_app.config))
+    else:
         with open(path, 'wb') as file:
             writing.write_stream(export, file, Path(path).suffix)
-    else:
-        writing.write_file(export, Path(path), resume=resume, facts=writing.facts_of(current_app.config))
 
 
 @click.group('db')
@@ -303,6 +306,8 @@ def export_command(
     """
     batch_id = _existing_batch(task_type, batch)
     wanted = Wanted(batch_id, not export_all, with_sessions, with_emails, counted_only, since)
+    if form != 'csv' and '.csv' in Path(path).suffixes[-2:]:
+        click.echo(f'{path} gets JSON lines, in spite of its name; --format csv writes a table.', err=True)
     try:
         with _Bar(_expected_answers(task_type, batch_id), 'Exporting') as bar:
             export = Export(task_type, wanted, form, progress=bar.advance)
@@ -312,11 +317,12 @@ def export_command(
     except TaskExportError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f'{path} cannot be written: {error.strerror}.{_hint(path)}') from error
+        name = 'Standard output' if path == '-' else path or 'A file without a name'
+        raise click.ClickException(f'{name} cannot be written: {error.strerror}.{_hint(path)}') from error
     except PyMongoError as error:
         raise click.ClickException(f'The database has failed: {error}.{_hint(path)}') from error
     except KeyboardInterrupt:
-        click.echo(_hint(path).strip(), err=True)
+        click.echo(_hint(path), err=True)
         raise
     click.echo(f'Finished exporting answers for {export.tasks} tasks', err=path == '-')
     if not export.tasks and not export_all:

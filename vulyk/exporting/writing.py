@@ -16,6 +16,7 @@ from vulyk.exporting.formats import FORMATS, Packer, Shaper, stream
 from vulyk.exporting.reading import ALL_BATCHES, Wanted
 from vulyk.models import audit
 from vulyk.models.exc import TaskExportError
+from vulyk.models.facts import FACTS
 from vulyk.models.tasks import Batch
 from vulyk.models.user import User
 from vulyk.utils import accepts
@@ -29,7 +30,6 @@ except ImportError:  # not a Unix; then nobody notices two exports into one file
     fcntl = None  # type: ignore[assignment]
 
 MANIFEST = '.manifest.json'
-BATCH_FACTS = ('title', 'description', 'help', 'licence', 'source', 'attribution', 'lang')
 CHECKPOINT_BYTES = 64 * 1024 * 1024  # of answers, before they are packed
 _PIECE = 256 * 1024
 
@@ -357,7 +357,7 @@ def _facts_of(batch: Batch) -> dict[str, Any]:
     """What is known of the material; ``licence`` and so on are None where nobody has said."""
     return {
         'id': batch.id,
-        **{name: getattr(batch, name, None) or None for name in BATCH_FACTS},
+        **{name: getattr(batch, name) or None for name in FACTS},
         'loaded_at': batch.created_at,
         'redundancy': batch.redundancy,
         'tasks': batch.tasks_count,
