@@ -342,8 +342,9 @@ def done(type_id: str, task_id: str) -> Response:
     """Store my answer to a task; a header tells if it came when the task had enough already."""
     task_type = my_task_type(type_id)
     result, seconds = posted_result(), active_seconds()
-    more = {'activity': seconds} if seconds and accepts(task_type.on_task_done, 'activity') else {}
-    answer = task_type.on_task_done(me(), task_id, result, **more)
+    more: dict[str, Any] = {'limits': task_type.limits, **({'activity': seconds} if seconds else {})}
+    known = {name: value for name, value in more.items() if accepts(task_type.on_task_done, name)}
+    answer = task_type.on_task_done(me(), task_id, result, **known)
     response = json_response({'done': True})
     if getattr(answer, 'extra', False):
         response.headers['X-Vulyk-Extra'] = '1'

@@ -2,14 +2,16 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from bson import DBRef, ObjectId
 from mongoengine import signals
 
 from tests.factories import answer, make_group, make_tasks, make_user
+from vulyk import jobs
 from vulyk.models.exc import TaskValidationError
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, WithdrawnAnswer
 from vulyk.models.user import Group, User
 
 ODD = ['page=-1', 'page=99999999999999999999', 'page=7', 'sort=-5', 'sort=3', 'sort=99', 'page_size=-3', 'search=a%00b']
@@ -453,3 +455,31 @@ def test_references_to_deleted_documents_break_no_page(admin_client, work):
     assert str(gone) in admin_client.get('/admin/answer/').text
     assert admin_client.post(f'/admin/answer/edit/?id={one.pk}', data={'result': '{"x": 5}'}).status_code == 302
     assert admin_client.post(f'/admin/task/edit/?id={work[0].id}', data={'task_data': '{"x": 5}'}).status_code == 302
+
+
+# --- suspension -------------------------------------------------------------------------------------------------------
+
+
+def test_admin_suspends_a_user_after_a_question(admin_client, app, plain, login):
+    user = make_user(username='spammer')
+    answer(plain, make_tasks(plain, 1)[0], user)
+    assert f'href="/admin/user/suspend/?id={user.id}"' in admin_client.get(f'/admin/user/edit/?id={user.id}').text
+    path = f'/admin/user/suspend/?id={user.id}'
+    assert 'All 1 answers are taken back' in admin_client.get(path).text
+    assert admin_client.post(path, data={'reason': ' '}).status_code == 422
+    assert user.reload().active
+    assert admin_client.post(path, data={'reason': 'Typed at random'}).status_code == 302
+    assert not user.reload().active
+    with app.app_context():
+        assert jobs.work('tests', datetime.now(UTC))
+    assert AbstractAnswer.objects.count() == 0
+    assert WithdrawnAnswer.objects.get().reason == 'Typed at random'
+
+
+def test_admins_are_not_suspended(admin_client):
+    other = make_user(admin=True)
+    path = f'/admin/user/suspend/?id={other.id}'
+    assert admin_client.post(path, data={'reason': 'x'}).status_code == 422
+    assert other.reload().active
+    assert '/suspend/' not in admin_client.get(f'/admin/user/edit/?id={other.id}').text
+    assert admin_client.get('/admin/user/suspend/?id=0').status_code == 404

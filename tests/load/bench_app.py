@@ -46,6 +46,7 @@ def make_site(uri: str, database: str, folder: str, variants: tuple[Variant, ...
             'ENABLED_BLUEPRINTS': [],
             'ASSETS_FOLDER': str(Path(folder, 'assets')),
             'BACKGROUND_THREAD': False,
+            'ANSWERS_PER_MINUTE': 0,
             'REDIRECT_USER_AFTER_LOGIN': False,  # else there is no home page for people with a single project
         }
     )

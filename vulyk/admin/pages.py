@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
-from bson import DBRef
-from flask import current_app, flash, has_request_context, url_for
+from bson import DBRef, ObjectId
+from flask import abort, current_app, flash, has_request_context, make_response, redirect, request, url_for
 from flask_admin import AdminIndexView, expose
 from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
 from flask_babel import get_locale, gettext, lazy_gettext
@@ -17,10 +18,13 @@ from vulyk.admin.access import StaffOnly
 from vulyk.admin.downloads import AnswersMixin
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
+from vulyk.ext import suspension
+from vulyk.jobs import enqueue, job
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.facts import FACTS, in_language
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
+from vulyk.utils import HTTPStatus
 
 PREVIEW_LENGTH = 120
 MAX_PRIORITY = 1_000_000
@@ -261,6 +265,28 @@ class UserView(CoreView):
         )
     }
 
+    edit_template = 'admin/vulyk_user.html'
+
+    @expose('/suspend/', methods=('GET', 'POST'))
+    def suspend_view(self) -> Any:
+        """Switch an account off and take back everything it has answered, after a question."""
+        user = self.get_one(request.args.get('id', ''))
+        if user is None:
+            abort(HTTPStatus.NOT_FOUND)
+        reason, refusal = request.form.get('reason', '').strip()[:200], ''
+        if user.is_staff():
+            refusal = gettext('%(name)s is an admin; take that away first.', name=user.username)
+        elif request.method == 'POST' and not reason:
+            refusal = gettext('Say why.')
+        elif request.method == 'POST':
+            suspension.switch_off(user, by=current_user._get_current_object(), reason=reason)
+            enqueue(withdraw_everything, user_id=str(user.id), by=str(current_user.id), reason=reason)
+            flash(gettext('%(name)s is switched off; the answers are being taken back.', name=user.username), 'success')
+            return redirect(url_for('user.index_view'))
+        answers = AbstractAnswer._get_collection().count_documents({'createdBy': user.id})
+        page = self.render('admin/vulyk_suspend.html', model=user, answers=answers, reason=reason, refusal=refusal)
+        return make_response(page, HTTPStatus.UNPROCESSABLE if refusal and request.method == 'POST' else HTTPStatus.OK)
+
     def get_one(self, id: Any) -> User | None:
         """The user with his groups at hand, as the form needs them."""
         user = super().get_one(id)
@@ -281,6 +307,14 @@ class UserView(CoreView):
         if not _active_admins():
             User.objects(pk=model.pk).update_one(set__active=True, set__admin=True)
             flash(gettext('%(name)s stays an admin, because no other one is left.', name=model.username), 'warning')
+
+
+@job
+def withdraw_everything(user_id: str, by: str, reason: str) -> None:
+    """Take back all answers of a user, who has been switched off."""
+    redundancies = {kind.type_name: kind.redundancy for kind in current_app.task_types.values()}
+    admin = User.objects(pk=by).first()
+    suspension.withdraw_everything(ObjectId(user_id), redundancies, by=admin, reason=reason, now=datetime.now(UTC))
 
 
 def _active_admins() -> Any:
@@ -544,7 +578,7 @@ class AnswerView(JsonView):
 
     endpoint_name = 'answer'
     json_field = 'result'
-    column_list = ('created_at', 'created_by', 'task_type', 'task', 'result', 'extra')
+    column_list = ('created_at', 'created_by', 'task_type', 'task', 'result', 'extra', 'too_fast')
     column_details_list = ('id', *column_list)
     column_sortable_list = ('created_at',)
     filter_order = ('type', 'task', 'user')
@@ -561,8 +595,12 @@ class AnswerView(JsonView):
         'task': lazy_gettext('Task'),
         'result': lazy_gettext('Result'),
         'extra': lazy_gettext('Extra'),
+        'too_fast': lazy_gettext('Too fast'),
     }
-    column_descriptions = {'extra': lazy_gettext('Came when the task had enough answers; exported, but not counted.')}
+    column_descriptions = {
+        'extra': lazy_gettext('Came when the task had enough answers; exported, but not counted.'),
+        'too_fast': lazy_gettext('Came sooner after its task than the site thinks possible; counts like any other.'),
+    }
     column_formatters = {
         'created_by': lambda view, context, answer, name: _name_of(answer.created_by),
         'task': lambda view, context, answer, name: _link(
@@ -570,6 +608,7 @@ class AnswerView(JsonView):
         ),
         'result': show_preview,
         'extra': lambda view, context, answer, name: bool(answer.extra),
+        'too_fast': lambda view, context, answer, name: bool(answer.too_fast),
     }
     column_formatters_detail = {**column_formatters, 'result': show_json}
     edit_facts = ('created_at', 'created_by', 'task_type', 'task')

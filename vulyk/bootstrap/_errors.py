@@ -95,7 +95,12 @@ def _limit(app: 'Flask') -> str:
 
 def _too_often(app: 'Flask', error: exc.RateLimitError) -> Response:
     minutes = -(-error.seconds // 60)
-    if error.seconds < 100:
+    if error.is_new_account:
+        message = gettext(
+            'A new account may give a few answers only. Yours is not lost: send it again in %(number)s hours.',
+            number=-(-error.seconds // 3600),
+        )
+    elif error.seconds < 100:
         message = gettext(
             'This was tried too often. Please wait %(number)s seconds and try again.', number=error.seconds
         )

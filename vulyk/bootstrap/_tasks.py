@@ -11,6 +11,7 @@ from vulyk.bootstrap import _templates
 from vulyk.bootstrap._assets import package_folder
 from vulyk.models import database
 from vulyk.models.exc import InitializationError
+from vulyk.models.pace import AnswerLimits
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
 
@@ -85,6 +86,13 @@ def _apply_settings(app: 'Flask', task_type: AbstractTaskType) -> None:
     task_type.strategy  # noqa: B018  # a name that does not exist is told now
     task_type.lease = timedelta(seconds=app.config['LEASE_SECONDS'])
     task_type.withdraw_within = timedelta(seconds=app.config['WITHDRAW_SECONDS'])
+    task_type.limits = AnswerLimits(
+        app.config['ANSWERS_PER_MINUTE'],
+        app.config['NEW_ACCOUNT_ANSWERS'],
+        timedelta(hours=app.config['NEW_ACCOUNT_HOURS']),
+    )
+    least = app.config['MIN_TASK_SECONDS']
+    task_type.min_seconds = least.get(task_type.type_name, 0) if isinstance(least, dict) else least
 
 
 def _check_assets(package: str, task_type: AbstractTaskType) -> None:

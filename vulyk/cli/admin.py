@@ -1,10 +1,12 @@
 """Who is an admin."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 import click
 
-from vulyk.cli.context import TASK_TYPE, with_database
+from vulyk.cli.context import TASK_TYPE, site, with_database
+from vulyk.ext import suspension
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.user import User
 
@@ -35,6 +37,24 @@ def toggle_admin(email: str, state: bool, projects: Collection[str] = ()) -> Non
         users.update(add_to_set__manages=list(projects))
     else:
         users.update(pull_all__manages=list(projects))
+
+
+def suspend(name: str, reason: str) -> tuple[User, int]:
+    """Switch an account off and take back everything it has answered.
+
+    :param name: an e-mail address, ignoring case, or a username.
+    :returns: the user, and how many answers there were.
+    :raises click.BadParameter: nobody, or an admin.
+    """
+    user = User.objects(email__iexact=name).first() or User.objects(username=name).first()
+    if user is None:
+        raise click.BadParameter(f'There is nobody called {name!r}: give an e-mail address or a username.')
+    if user.is_staff():
+        raise click.BadParameter(f'{user.username} is an admin; take that away first with: admin remove')
+    redundancies = {kind.type_name: kind.redundancy for kind in site().app.task_types.values()}
+    suspension.switch_off(user, by='command line', reason=reason)
+    taken = suspension.withdraw_everything(user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC))
+    return user, taken
 
 
 def create_admin(email: str, username: str, password: str) -> User:
@@ -107,6 +127,16 @@ def remove_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
     """Take the admin's rights from the user with this EMAIL, those of the site or of some projects."""
     toggle_admin(email, False, [kind.type_name for kind in projects])
     click.echo('Done')
+
+
+@admin_group.command('suspend')
+@click.argument('user')
+@click.option('--reason', prompt=True, help='Kept with the answers and in the audit log; asked for if left out.')
+@with_database
+def suspend_command(user: str, reason: str) -> None:
+    """Switch off the account of USER (e-mail address or username) and take back everything it has answered."""
+    found, taken = suspend(user, reason)
+    click.echo(f'{found.username} is switched off; {taken} answers are taken back.')
 
 
 @admin_group.command('create')

@@ -66,8 +66,10 @@ class WorkSessionManager:
 
     def end_work_session(
         self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0, zone: str | None = None
-    ) -> None:
+    ) -> float | None:
         """Close the session with its answer, opening it first if there is none; then ``on_task_done`` goes out.
+
+        Returns the seconds since the session was opened; if it had not been, those that are said to be worked.
 
         :param activity: seconds of work since they were last recorded; what exceeds the time passed is cut off.
         :param zone: the time zone the user is in, as an IANA name, where it is known.
@@ -88,12 +90,15 @@ class WorkSessionManager:
             facts |= {'zone': zone, 'localDate': now.astimezone(zones.load(zone)).date().isoformat()}
         open_one = {'user': user_id, 'task': task.id, 'end_time': None}
         try:
-            self.work_session._get_collection().update_one(open_one, [{'$set': facts}], upsert=True)
+            before = self.work_session._get_collection().find_one_and_update(
+                open_one, [{'$set': facts}], {'start_time': 1}, upsert=True
+            )
         except DuplicateKeyError as error:
             raise WorkSessionUpdateError(
                 f'The work session of this user for task {task.id} is finished already.'
             ) from error
         after_commit(lambda: tell_task_done(self, answer))
+        return (now - aware(before['start_time'])).total_seconds() if before else float(activity)
 
     def delete_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Forget the open session of a skipped task.

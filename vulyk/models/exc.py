@@ -68,11 +68,13 @@ class RateLimitError(Exception):
     """This was tried too often.
 
     :param seconds: how long to wait.
+    :param is_new_account: it is too often only because the account is new.
     """
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, *, is_new_account: bool = False) -> None:
         super().__init__(f'Too often: try again in {seconds} seconds.')
         self.seconds = seconds
+        self.is_new_account = is_new_account
 
 
 class InitializationError(Exception):

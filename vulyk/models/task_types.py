@@ -33,6 +33,7 @@ from vulyk.models.exc import (
     WorkSessionLookUpError,
 )
 from vulyk.models.fields import check_storable
+from vulyk.models.pace import NO_LIMITS, AnswerLimits, count_answer
 from vulyk.models.progress import Progress, position
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
@@ -73,6 +74,8 @@ class AbstractTaskType:
     assignment: str = 'random'
     lease: timedelta = timedelta(minutes=30)
     withdraw_within: timedelta = timedelta(minutes=10)
+    limits: AnswerLimits = NO_LIMITS
+    min_seconds: float = 0
 
     # Where it comes from; set when the plugin is loaded
     package: str = ''
@@ -407,7 +410,12 @@ class AbstractTaskType:
         return {'answer': answer}
 
     def on_task_done(
-        self, user: User, task_id: str, result: dict[str, Any], activity: int = 0
+        self,
+        user: User,
+        task_id: str,
+        result: dict[str, Any],
+        activity: int = 0,
+        limits: AnswerLimits = NO_LIMITS,
     ) -> AbstractAnswer | None:
         """Store an answer and everything that follows from it, in one transaction.
 
@@ -415,18 +423,20 @@ class AbstractTaskType:
         task that has enough already is stored as an extra one.
 
         :param activity: seconds of work that were not recorded yet.
+        :param limits: how fast the user may answer; the site gives its own to what comes by HTTP.
         :returns: the answer as it is stored; ``extra`` says whether the task had enough already.
         :raises TaskNotFoundError: no such task of this type.
         :raises MalformedResultError: the result is no JSON object that can be stored exactly.
         :raises TaskValidationError: the task type refuses it.
         :raises AnswerConflictError: the user has given another answer before.
+        :raises RateLimitError: too many answers.
         """
         if not isinstance(result, dict):
             raise MalformedResultError('result: must be a JSON object.')
         check_storable(result)
 
         def store() -> tuple[AbstractAnswer, str | None]:
-            return self._store_answer(user, task_id, result, activity)
+            return self._store_answer(user, task_id, result, activity, limits)
 
         try:
             answer, batch_id = in_transaction(store, turn=f'task {task_id}')
@@ -437,7 +447,7 @@ class AbstractTaskType:
         return answer
 
     def _store_answer(
-        self, user: User, task_id: str, result: dict[str, Any], activity: int
+        self, user: User, task_id: str, result: dict[str, Any], activity: int, limits: AnswerLimits
     ) -> tuple[AbstractAnswer, str | None]:
         """Returns the answer, and the batch whose task was closed by it, if it was."""
         # The task first: who answers it at the same moment has to repeat, and then has done nothing in vain.
@@ -456,6 +466,7 @@ class AbstractTaskType:
             answer.signal_due = now + counting.SIGNAL_GRACE
         if before and not leases.is_open(before, self.redundancy):
             answer.extra = True
+        count_answer(user, now, limits)
         try:
             answer.save(force_insert=True)
         except ValidationError as error:  # of a field that the plugin has added to its document
@@ -465,10 +476,12 @@ class AbstractTaskType:
         else:
             closed = self._count_by_hooks(task, answer, user)
         Progress.count_answer(self.type_name, user.id, task_id)
-        User._get_collection().update_one({'_id': user.id}, {'$inc': {'processed': 1}})
         end = self.work_session_manager.end_work_session
         more = {'activity': activity, 'zone': user.time_zone}
-        end(task, user.id, answer, **{name: value for name, value in more.items() if accepts(end, name)})
+        seconds = end(task, user.id, answer, **{name: value for name, value in more.items() if accepts(end, name)})
+        if self.min_seconds and seconds is not None and seconds < self.min_seconds:
+            answer.too_fast = True
+            self.answer_model.objects(pk=answer.id).update_one(set__too_fast=True)
         batch = task._data.get('batch')  # the bare reference: task.batch fails when there is no such document
         if not closed or batch is None:
             return answer, None

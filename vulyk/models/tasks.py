@@ -214,7 +214,8 @@ class AbstractTask(Document):
 class AbstractAnswer(Document):
     """What one user said about one task; at most one per user and task. Subclass it in a plugin.
 
-    ``extra`` marks an answer that came when the task had enough already: stored and exported, but not counted.
+    ``extra`` marks an answer that came when the task had enough already: stored and exported, but not counted. ``too_fast``
+    marks one that came sooner after its task than ``MIN_TASK_SECONDS``; it counts like any other.
     ``signal_due`` is set until every receiver of ``on_task_done`` has been told.
     """
 
@@ -224,6 +225,7 @@ class AbstractAnswer(Document):
     task_type = StringField(max_length=50, required=True, db_field='taskType')
     result = VerbatimField()
     extra = BooleanField()
+    too_fast = BooleanField(db_field='tooFast')
     signal_due = DateTimeField(db_field='signalDue')
     signal_tries = IntField(db_field='signalTries')
 

@@ -12,6 +12,7 @@ from mongoengine import (
     PULL,
     BooleanField,
     DateTimeField,
+    DictField,
     EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
@@ -88,6 +89,7 @@ class User(Document, UserMixin):
     groups = ListField(ReferenceField(Group, reverse_delete_rule=PULL))
     last_login = DateTimeField(default=lambda: datetime.now(UTC))
     processed = IntField(default=0)
+    pace = DictField()
     sessions = ListField(EmbeddedDocumentField(SignIn))
 
     meta = {

@@ -1,0 +1,35 @@
+"""Putting an end to abuse: an account is switched off, and everything it has answered is taken back."""
+
+from datetime import datetime
+
+from bson import ObjectId
+
+from vulyk.ext import counting
+from vulyk.models import audit
+from vulyk.models.tasks import EPOCH
+from vulyk.models.user import User
+
+
+def switch_off(user: User, *, by: User | str, reason: str) -> None:
+    """Let nobody in with this account any more; whoever is in is out at the next request.
+
+    An answer that is being stored at this moment is either stored before, or refused.
+
+    :param by: the admin; for commands a text that says who it was.
+    """
+    User.objects(pk=user.id).update_one(set__active=False, unset__sessions=True)
+    after = {'active': False, 'reason': reason}
+    audit.record(by, 'user.suspend', f'user {user.id} {user.username}', {'active': bool(user.active)}, after)
+
+
+def withdraw_everything(
+    user_id: ObjectId, redundancies: dict[str, int], *, by: User | None, reason: str, now: datetime
+) -> int:
+    """Take back all answers of a user; tasks open again, totals and the game follow. Can be repeated after a crash.
+
+    :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
+    :returns: how many answers there were.
+    """
+    taken = counting.withdraw_all(user_id, EPOCH, redundancies, by=by, reason=reason, now=now)
+    counting.recount_user(user_id)
+    return taken
