@@ -79,6 +79,7 @@ ADMIN_VIEWS = {
     'batch': STAFF,
     'task': STAFF,
     'answer': STAFF,
+    'audit': ADMINS,
     'rulemodel': ADMINS,
     'fundmodel': ADMINS,
     'eventmodel': ADMINS,

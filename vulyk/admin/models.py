@@ -19,6 +19,7 @@ from flask_admin.contrib.mongoengine.form import CustomModelConverter
 from flask_admin.contrib.mongoengine.helpers import gridfs_content_type
 from flask_admin.contrib.mongoengine.typefmt import DEFAULT_FORMATTERS, grid_formatter, grid_image_formatter
 from flask_babel import LazyString, gettext
+from flask_login import current_user
 from markupsafe import Markup
 from mongoengine.connection import get_db
 from mongoengine.fields import GridFSProxy, ImageGridFsProxy
@@ -29,10 +30,13 @@ from wtforms.widgets import TextArea
 from vulyk.admin.access import AdminsOnly
 from vulyk.admin.fields import ReferencesField
 from vulyk.exporting.formats import neutral
+from vulyk.models import audit
 from vulyk.utils import HTTPStatus
 
 MAX_SEARCH_LENGTH = 200
 MAX_LOOKUP_ROWS = 50
+MAX_AUDITED_LENGTH = 20_000  # characters of one value
+_SECRETS = {'password', 'sessions'}
 _MIME_TYPE = re.compile(r'[\w.+-]+/[\w.+-]+')
 
 
@@ -265,6 +269,48 @@ class AuthModelView(AdminsOnly, ModelView):
             raise ValidationError(gettext('There is one called “%(id)s” already.', id=model.pk))
         super()._on_model_change(form, model, is_created)
 
+    # --- the audit log ------------------------------------------------------------------------------------------------
+
+    def create_model(self, form: Any) -> Any:
+        """Store a new document, and note who did it."""
+        model = super().create_model(form)
+        if model:
+            self.note('create', model, {})
+        return model
+
+    def update_model(self, form: Any, model: Any) -> bool:
+        """Change a document, and note what it was before."""
+        before = self.stored(model)
+        changed = super().update_model(form, model)
+        if changed:
+            self.note('update', model, before)
+        return changed
+
+    def delete_model(self, model: Any) -> bool:
+        """Delete a document, and note what it was."""
+        before = self.stored(model)
+        deleted = super().delete_model(model)
+        if deleted:
+            self.note('delete', model, before)
+        return deleted
+
+    def stored(self, model: Any) -> dict[str, Any]:
+        """The document as the database has it."""
+        return self.model._get_collection().find_one({'_id': model.pk}) or {}
+
+    def note(self, verb: str, model: Any, before: dict[str, Any]) -> None:
+        """Add to the audit log: what has changed, as it was and as it is. A change that changes nothing is not noted."""
+        after = self.stored(model) if verb != 'delete' else {}
+        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if names:
+            audit.record(
+                current_user._get_current_object(),
+                f'{self.endpoint}.{verb}',
+                f'{self.endpoint} {model.pk}',
+                {name: _for_audit(name, before[name]) for name in names if name in before} or None,
+                {name: _for_audit(name, after[name]) for name in names if name in after} or None,
+            )
+
     def _create_ajax_loader(self, name: str, opts: dict[str, Any]) -> ReferenceLoader:
         loader = create_ajax_loader(self.model, name, name, opts)
         return ReferenceLoader(loader.name, loader.model, **loader.options)
@@ -299,6 +345,14 @@ class AuthModelView(AdminsOnly, ModelView):
         response.headers['X-Content-Type-Options'] = 'nosniff'
         response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
         return response
+
+
+def _for_audit(name: str, value: Any) -> Any:
+    """A value as the audit log keeps it: no secrets, and nothing that fills it."""
+    if name in _SECRETS:
+        return gettext('(not shown)')
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text) <= MAX_AUDITED_LENGTH else f'{text[:MAX_AUDITED_LENGTH]} …'
 
 
 def _buckets(model: Any) -> set[tuple[str, str]]:

@@ -20,6 +20,7 @@ from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField
 from vulyk.admin.models import AuthModelView
 from vulyk.ext import suspension
 from vulyk.jobs import enqueue, job
+from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.facts import FACTS, in_language
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
@@ -38,6 +39,7 @@ def views() -> list[AuthModelView]:
         BatchView(Batch, name=lazy_gettext('Batches')),
         TaskView(AbstractTask, name=lazy_gettext('Tasks'), endpoint=TaskView.endpoint_name),
         AnswerView(AbstractAnswer, name=lazy_gettext('Answers'), endpoint=AnswerView.endpoint_name),
+        AuditView(AuditRecord, name=lazy_gettext('Audit log'), endpoint='audit'),
     ]
 
 
@@ -480,9 +482,11 @@ class JsonView(ProjectView):
         if refusal:
             field.errors = [refusal]
             return False
+        before = self.stored(model)
         if not self.model.objects(pk=model.pk).update_one(**{f'set__{self.json_field}': field.data}):
             flash(gettext('It has been deleted meanwhile.'), 'error')
             return False
+        self.note('update', model, before)
         return True
 
     def refusal(self, model: Any, value: dict[str, Any]) -> str:
@@ -655,3 +659,33 @@ def _with_users(answers: Iterable[AbstractAnswer]) -> list[AbstractAnswer]:
 def _name_of(user: User | DBRef | None) -> str:
     """The name of a user, or his id if he is not there any more."""
     return user.username if isinstance(user, User) else str(_pk(user))
+
+
+class AuditView(CoreView):
+    """Who did what. Only to look at: records are neither changed nor deleted."""
+
+    can_create = False
+    can_edit = False
+    can_delete = False
+    column_list = ('at', 'actor', 'action', 'subject')
+    column_details_list = (*column_list, 'before', 'after')
+    column_default_sort = ('at', True)
+    column_sortable_list = ('at',)
+    column_searchable_list = ('subject',)
+    column_filters = (EqualFilter('action', lazy_gettext('Action')), EqualFilter('actor', lazy_gettext('By')))
+    column_labels = {
+        'at': lazy_gettext('When'),
+        'actor': lazy_gettext('By'),
+        'action': lazy_gettext('Action'),
+        'subject': lazy_gettext('What'),
+        'before': lazy_gettext('Before'),
+        'after': lazy_gettext('After'),
+    }
+    column_formatters_detail = {'before': show_json, 'after': show_json}
+
+    def search_placeholder(self) -> str:
+        """Says how it is searched."""
+        return gettext('What begins with …')
+
+    def _search(self, query: Any, search_term: str) -> Any:
+        return query.filter(subject__startswith=search_term)  # unlike “contains”, this is answered by the index
