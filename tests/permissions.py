@@ -45,6 +45,9 @@ POST /type/<type_id>/done/<task_id>           401   403  in   in   in
 POST /type/<type_id>/activity/<task_id>       401   403  in   in   in
 POST /type/<type_id>/withdraw/<task_id>       401   403  in   in   in
 POST /type/<type_id>/return                   401   403  in   in   in
+POST /type/<type_id>/problem/<task_id>        401   403  in   in   in
+GET  /problems                                form  in   in   in   in
+POST /problems/read                           401   in   in   in   in
 GET  /type/<type_id>/progress/<task_id>       401   403  in   in   in
 GET  /media/<type_id>/<digest>                401   403  in   in   in
 GET  /gamification/static/<path:filename>     in    in   in   in   in
@@ -80,6 +83,7 @@ ADMIN_VIEWS = {
     'task': STAFF,
     'answer': STAFF,
     'audit': ADMINS,
+    'problem': STAFF,
     'rulemodel': ADMINS,
     'fundmodel': ADMINS,
     'eventmodel': ADMINS,

@@ -22,6 +22,7 @@ from vulyk.models.facts import FACTS, is_language, to_public
 from vulyk.models.fields import parse_json_object
 from vulyk.models.limits import count_attempt, network_of
 from vulyk.models.media import CHUNK_BYTES, WIDTHS
+from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask, Batch, facts_of
 from vulyk.models.user import User
 from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
@@ -212,6 +213,7 @@ def task_home(type_id: str) -> str:
         help_template=help_template(task_type),
         progress=project_progress(task_type),
         stats=current_user.get_stats(task_type),
+        today=WorkSession.number_today(me(), type_id, task_type.clock()),
     )
 
 

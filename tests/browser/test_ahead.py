@@ -65,6 +65,9 @@ def test_next_task_is_on_the_page_before_the_answer_has_arrived(page, user, line
     with page.expect_response(re.compile('/next')):
         held[0].continue_()
     assert stored(user) == ['one']
+    expect(page.locator('.vk-today')).to_have_text('1 today')
+    page.reload()
+    expect(page.locator('.vk-today')).to_have_text('1 today')
 
 
 def test_answers_given_without_a_connection_are_stored_once_each_after_the_tab_was_closed(page, user, line, watch):

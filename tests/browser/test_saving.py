@@ -17,6 +17,7 @@ from tests.browser.work import (
     submit,
     toast,
 )
+from vulyk.models.problems import Problem
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
 from vulyk.models.user import User
 
@@ -424,6 +425,38 @@ def test_escape_closes_help_and_menu_without_skipping(page, user, task, watch):
     expect(page.get_by_role('button', name='Sign out')).to_be_hidden()
     assert watch.posts('/type/') == 0
     expect(page.locator('#vt-text')).to_have_value(LINE)
+
+
+def test_question_mark_shows_the_keys_of_page_and_plugin_unless_somebody_is_typing(page, user, task):
+    page.keyboard.type('?')
+    expect(page.locator('#vt-text')).to_have_value(f'{LINE}?')
+    page.locator('.vt-view').focus()
+    page.keyboard.press('?')
+    keys = page.get_by_role('dialog', name='Keyboard shortcuts')
+    expect(keys).to_contain_text('skip, which can be undone')
+    expect(keys).to_contain_text('from the text to the picture')
+    page.keyboard.press('Escape')
+    expect(keys).to_be_hidden()
+    expect_state(page, 'ready')
+
+
+def test_problem_is_reported_by_keyboard_and_the_answer_is_read_under_my_reports(page, user, task):
+    more = page.locator('.vk-more summary')
+    more.focus()
+    page.keyboard.press('Enter')
+    page.get_by_role('button', name='Report a problem with this task').press('Enter')
+    expect(page.get_by_label('What is wrong with it?')).to_be_focused()
+    page.keyboard.type('It is upside down.')
+    page.get_by_role('button', name='Send').press('Enter')
+    expect(toast(page, 'Your report has been sent.')).to_be_visible()
+    expect(page.get_by_role('dialog')).to_have_count(0)
+    problem = Problem.objects.get()
+    assert (problem.task.id, problem.text) == (task['id'], 'It is upside down.')
+    Problem.answer(problem.id, 'Turned, thank you.', problem.created_at)
+    with page.expect_response(re.compile('/problems/read')):
+        page.goto('/problems')
+    expect(page.locator('.vk-problem')).to_contain_text('Turned, thank you.')
+    assert Problem.unread_by(user) == 0
 
 
 def test_plugin_that_never_listens_to_skip_is_skipped_for(page, site, user, signed_in, watch):

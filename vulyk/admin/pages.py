@@ -12,17 +12,19 @@ from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
 from flask_babel import get_locale, gettext, lazy_gettext
 from flask_login import current_user
 from markupsafe import Markup
-from wtforms.validators import NumberRange, Regexp, ValidationError
+from wtforms import BooleanField, TextAreaField
+from wtforms.validators import Length, NumberRange, Regexp, ValidationError
 
 from vulyk.admin.access import StaffOnly
 from vulyk.admin.downloads import AnswersMixin
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
-from vulyk.ext import suspension
+from vulyk.ext import counting, suspension
 from vulyk.jobs import enqueue, job
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.facts import FACTS, in_language
+from vulyk.models.problems import MAX_TEXT, Problem
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
 from vulyk.utils import HTTPStatus
@@ -40,6 +42,7 @@ def views() -> list[AuthModelView]:
         TaskView(AbstractTask, name=lazy_gettext('Tasks'), endpoint=TaskView.endpoint_name),
         AnswerView(AbstractAnswer, name=lazy_gettext('Answers'), endpoint=AnswerView.endpoint_name),
         AuditView(AuditRecord, name=lazy_gettext('Audit log'), endpoint='audit'),
+        ProblemView(Problem, name=lazy_gettext('Problems')),
     ]
 
 
@@ -646,6 +649,107 @@ class AnswerView(JsonView):
             except TaskValidationError as error:
                 return str(error)
         return ''
+
+
+def show_task(view: Any, context: Any, problem: Problem, name: str) -> Markup:
+    """The beginning of the task's data, and small pictures of its files; a link to all of it."""
+    task = problem.task
+    if not isinstance(task, AbstractTask):
+        return Markup('<em>{}</em>').format(gettext('This task has been deleted.'))
+    pictures = Markup('').join(
+        Markup('<img class="va-thumb" alt="{}" src="{}">').format(
+            path, url_for('media', type_id=task.task_type, digest=digest)
+        )
+        for path, digest in (task.media or {}).items()
+    )
+    preview = show_preview(view, context, task, 'task_data')
+    link = _link(url_for('task.details_view', id=task.id), task.id)
+    return Markup('<div class="va-task">{}<div>{}<br>{}</div></div>').format(pictures, link, preview)
+
+
+class ProblemView(ProjectView):
+    """What volunteers say is wrong with tasks: answer them, and hide the task or show it again."""
+
+    can_create = False
+    column_list = ('created_at', 'task_type', 'text', 'task', 'hidden', 'reply', 'user')
+    column_default_sort = ('created_at', True)
+    column_sortable_list = ('created_at',)
+    column_filters = (EqualFilter('task_type', lazy_gettext('Type'), options=_task_types),)
+    column_details_list = column_list
+    column_labels = {
+        'created_at': lazy_gettext('Told'),
+        'task_type': lazy_gettext('Type'),
+        'text': lazy_gettext('Problem'),
+        'task': lazy_gettext('Task'),
+        'hidden': lazy_gettext('Hidden'),
+        'reply': lazy_gettext('Answer'),
+        'user': lazy_gettext('User'),
+    }
+    column_formatters = {
+        'task': show_task,
+        'hidden': lambda view, context, problem, name: gettext('yes') if _is_hidden(problem.task) else gettext('no'),
+        'user': lambda view, context, problem, name: _name_of(problem.user),
+    }
+    edit_facts = ('text', 'task', 'user', 'created_at')
+    form_columns = ('reply', 'hide')
+    form_overrides = {'reply': TextAreaField}
+    form_extra_fields = {
+        'hide': BooleanField(
+            lazy_gettext('Hide the task'),
+            description=lazy_gettext(
+                'Nobody gets a hidden task; its batch counts it as closed. Shown again, it is open until it has all its '
+                'answers.'
+            ),
+        )
+    }
+    form_args = {
+        'reply': {
+            'label': lazy_gettext('Answer'),
+            'description': lazy_gettext('Whoever told the problem reads it under “My reports”.'),
+            'filters': [lambda text: (text or '').strip()],
+            'validators': [Length(max=MAX_TEXT)],
+        }
+    }
+    form_widget_args = {'reply': {'rows': 4}}
+
+    def get_list(self, *args: Any, **kwargs: Any) -> tuple[int | None, Any]:
+        """One page, with tasks and users fetched together."""
+        count, problems = super().get_list(*args, **kwargs)
+        return count, _with_tasks(problems)
+
+    def get_one(self, id: Any) -> Problem | None:
+        """The problem with its task and user at hand."""
+        problem = super().get_one(id)
+        return None if problem is None else _with_tasks([problem])[0]
+
+    def on_form_prefill(self, form: Any, id: Any) -> None:
+        """Show whether the task is hidden."""
+        form.hide.data = _is_hidden(self.get_one(id).task)
+
+    def update_model(self, form: Any, model: Problem) -> bool:
+        """Answer, and hide or show the task; only what was changed is written."""
+        now, task = datetime.now(UTC), model.task
+        if form.reply.data != model.reply and not Problem.answer(model.pk, form.reply.data, now):
+            flash(gettext('It has been deleted meanwhile.'), 'error')
+            return False
+        if isinstance(task, AbstractTask) and form.hide.data != _is_hidden(task):
+            kind = current_app.task_types.get(task.task_type)
+            counting.set_hidden(task.id, kind.redundancy if kind else 1, now, hidden=form.hide.data)
+        return True
+
+
+def _is_hidden(task: AbstractTask | DBRef) -> bool:
+    return isinstance(task, AbstractTask) and bool(task.hidden)
+
+
+def _with_tasks(problems: Iterable[Problem]) -> list[Problem]:
+    problems = list(problems)
+    tasks = AbstractTask.objects.in_bulk([_pk(problem.task) for problem in problems])
+    users = User.objects.in_bulk([_pk(problem.user) for problem in problems])
+    for problem in problems:
+        problem.task = tasks.get(_pk(problem.task), problem.task)
+        problem.user = users.get(_pk(problem.user), problem.user)
+    return problems
 
 
 def _with_users(answers: Iterable[AbstractAnswer]) -> list[AbstractAnswer]:

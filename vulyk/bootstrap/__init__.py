@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from vulyk import pages
+from vulyk import pages, problems
 from vulyk.accounts import routes as accounts
 from vulyk.bootstrap import (
     _admin,
@@ -48,6 +48,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     app.task_types = _tasks.init_plugins(app)
     _assets.init(app)
     pages.init(app)
+    problems.init(app)
     accounts.init(app)
     _admin.init(app)
     _blueprints.init(app)

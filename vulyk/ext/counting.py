@@ -54,7 +54,8 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
             raise TaskNotFoundError(f'There is no task {task_id}.')
         given = list(answers.find({'task': task_id}, {'createdBy': 1, 'extra': 1}, sort=[('createdAt', 1), ('_id', 1)]))
         places = task.get('need') or need
-        stays_early = keep_early and bool(task.get('closedEarly'))
+        hidden = bool(task.get('hidden'))
+        stays_early = hidden or (keep_early and bool(task.get('closedEarly')))
         # What came after a task was closed early was never asked for.
         counted = [answer for answer in given if not (stays_early and answer.get('extra'))][:places]
         extra = [answer for answer in given if answer not in counted]
@@ -62,7 +63,7 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
         answers.update_many(
             {'_id': {'$in': [a['_id'] for a in extra if not a.get('extra')]}}, {'$set': {'extra': True}}
         )
-        closed = len(counted) >= places or (stays_early and bool(counted))
+        closed = len(counted) >= places or hidden or (stays_early and bool(counted))
         facts = {
             'need': places,
             'usersCount': len(counted),
@@ -79,6 +80,23 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
         return settled
 
     return in_transaction(recount)
+
+
+def set_hidden(task_id: str, need: int, now: datetime, *, hidden: bool) -> None:
+    """Close a task that nobody is to see any more, or open it again unless it has all its answers. Its batch is told.
+
+    :param need: for tasks that do not say it themselves.
+    :raises TaskNotFoundError: no such task.
+    """
+
+    def change() -> dict[str, Any]:
+        update = {'$set': {'hidden': True}} if hidden else {'$unset': {'hidden': ''}}
+        AbstractTask._get_collection().update_one({'_id': task_id}, update)
+        return recount_task(task_id, need, now, keep_early=hidden)
+
+    task = in_transaction(change)
+    if task.get('batch'):
+        fold_closings(task['batch'], now)
 
 
 def recount_batch(batch_id: str) -> None:

@@ -11,6 +11,7 @@ from vulyk.jobs import Job
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
 from vulyk.models.limits import Attempts
+from vulyk.models.problems import Problem
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
@@ -29,6 +30,7 @@ MODELS: list[type] = [
     Load,
     Closing,
     Progress,
+    Problem,
     Job,
     Attempts,
     AuditRecord,

@@ -8,6 +8,7 @@ from bson import ObjectId
 from flask_mongoengine.documents import Document
 from mongoengine import CASCADE, DateTimeField, LongField, ReferenceField, StringField
 
+from vulyk import zones
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
 from vulyk.models.user import User
 
@@ -43,6 +44,13 @@ class WorkSession(Document):
 
     def __str__(self) -> str:
         return f'{self.task_type}: {self.id}'
+
+    @classmethod
+    def number_today(cls, user: User, task_type: str, now: datetime) -> int:
+        """How many answers of a type a user has given since midnight in his own time zone."""
+        midnight = now.astimezone(zones.load(user.time_zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+        where = {'user': user.id, 'end_time': {'$gte': midnight.astimezone(UTC)}, 'taskType': task_type}
+        return cls._get_collection().count_documents(where)
 
     @classmethod
     def get_total_user_time_precise(cls, user_id: ObjectId) -> int:

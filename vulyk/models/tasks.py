@@ -145,7 +145,7 @@ class AbstractTask(Document):
     ``load`` and ``order`` say when it is handed out, ``lane`` where: ``fresh`` until it was full for the first time,
     ``returned`` (since ``returned``) when a place has become free again, None while it is full or closed. ``expiry`` is
     when the first lease ends. :mod:`vulyk.ext.leases` keeps them consistent. ``media`` maps the paths named in
-    ``task_data`` to files in media storage (SHA-256, hexadecimal).
+    ``task_data`` to files in media storage (SHA-256, hexadecimal). A ``hidden`` task is closed, whatever answers it has.
     """
 
     id = StringField(max_length=200, primary_key=True)
@@ -165,6 +165,7 @@ class AbstractTask(Document):
     returned = DateTimeField()
     expiry = DateTimeField()
     closed_early = BooleanField(db_field='closedEarly')
+    hidden = BooleanField()
 
     meta = {
         'collection': 'tasks',

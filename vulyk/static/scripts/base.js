@@ -51,7 +51,7 @@
   /** A message in the corner; an `error` stays until it is closed, an `info` goes by itself. `action` is {text, act}. */
   function notify(text, kind = 'info', action = null) {
     const stack = byId('vk-toasts');
-    if (!stack || !text) { return; }
+    if (!stack || !text) { return null; }
     const close = element('button', {type: 'button', className: 'vk-toast-close', textContent: '×'});
     const toast = element('div', {className: `vk-toast vk-toast-${kind === 'error' ? 'error' : 'info'}`},
       element('p', {className: 'vk-toast-text', textContent: text}));
@@ -73,6 +73,7 @@
       const leave = () => (toast.matches(':hover, :focus-within') ? setTimeout(leave, 2000) : toast.remove());
       setTimeout(leave, 7000);
     }
+    return toast;
   }
 
   /* ---- talking to the server ------------------------------------------------------------------------------------- */
@@ -218,6 +219,7 @@
   let frame = {};          // what `next` answered last
   let ahead = [];          // [{task}] fetched in advance, next first
   let drafts = null;       // {read, write} of a plugin whose form can be put aside and filled in again
+  let undoToast = null;    // says that a task was skipped, and takes it back
   let last = null;         // {task, draft, at}: what was answered last
   const outbox = [];       // answers and skips on their way to the server, oldest first
   const refusals = new Map();  // task: why its answer was not accepted
@@ -505,15 +507,17 @@
   }
 
   /** Say that the task is finished, and what can still be done about it. */
-  function tell({kind, task, entry, draft}) {
+  function tell({kind, task, entry, draft, isChange}) {
     isLeft = true;
-    flash(say(kind === 'save' ? 'saved' : 'skipped'));
     if (kind === 'save') {
+      flash(say('saved'));
       announce(say('saved'));
+      if (!isChange) { countToday(); }
       last = {task: entry.task, draft, at: Date.now()};
       store(keyOf('last', State.task_type), JSON.stringify(last));
     } else {
-      notify(say('skipped'), 'info', {text: say('undo'), act: () => takeBack(task, entry)});
+      undoToast?.remove();
+      undoToast = notify(say('skipped'), 'info', {text: say('undo'), act: () => takeBack(task, entry)});
     }
     window.ga?.('send', 'event', 'Task', kind === 'save' ? 'Save' : 'Skip', State.task_type);
   }
@@ -732,6 +736,11 @@
     if (place && /^\d+$/.test(place.textContent.trim())) { place.textContent = Number(place.textContent) + 1; }
   }
 
+  function countToday() {
+    const place = byId('vk-today');
+    if (place) { place.textContent = Number(place.textContent) + 1; }
+  }
+
   /** Mark the content of the task with its language: elements with data-content, or all of an older plugin's page. */
   function showLanguage(language) {
     const marked = wrapper.querySelectorAll('[data-content]');
@@ -861,10 +870,16 @@
         } else if (event.key === 'Escape' && !event.ctrlKey && !event.altKey && !event.metaKey) {
           // half an answer must not be thrown away by one key: the first Esc leaves the field, the second one skips
           if (hasText(event.target)) { event.target.blur(); } else { press('skip'); }
+        } else if (event.key === '?' && !isTyped(event.target)) {
+          event.preventDefault();
+          showKeys();
         }
       });
       const submitKeys = byId('vk-submit-keys');
-      if (submitKeys && /Mac|iP(hone|ad|od)/.test(navigator.platform)) { submitKeys.textContent = '⌘ Enter'; }
+      if (/Mac|iP(hone|ad|od)/.test(navigator.platform)) {
+        if (submitKeys) { submitKeys.textContent = '⌘ Enter'; }
+        for (const key of document.querySelectorAll('#vk-keys [data-mac]')) { key.textContent = key.dataset.mac; }
+      }
     }
 
     if (page) {
@@ -873,6 +888,9 @@
       });
       for (const button of page.querySelectorAll('[data-change-last]')) { button.addEventListener('click', changeLast); }
       watchForm();
+      const bar = page.querySelector('.vk-bar');  // messages in the corner stay above it, however much it says
+      if (bar) { new ResizeObserver(() => body.style.setProperty('--vk-bar', `${bar.offsetHeight}px`)).observe(bar); }
+      page.querySelector('[data-open="vk-keys"]')?.addEventListener('click', showKeys);
       const reload = byId('vk-ask-again');
       if (reload) { reload.addEventListener('click', () => Vulyk.load_next()); }
     }
@@ -881,6 +899,10 @@
   }
 
   function popups() {
+    document.addEventListener('click', event => {
+      const open = event.target.closest('dialog.vk-dialog[open]');
+      if (open && (event.target === open || event.target.closest('[data-close]'))) { open.close(); }
+    });
     if (jQuery && jQuery.fn.magnificPopup) {
       jQuery('.popup-with-zoom-anim').magnificPopup({
         type: 'inline', mainClass: 'my-mfp-zoom-in', removalDelay: 200, midClick: true, preloader: false, tClose: say('close'),
@@ -895,9 +917,20 @@
         event.preventDefault();
         dialog.showModal();
       }
-      const open = event.target.closest('dialog.vk-dialog[open]');
-      if (open && (event.target === open || event.target.closest('[data-close]'))) { open.close(); }
     });
+  }
+
+  /** The keys of the page, and those that the help of the plugin lists in an element with data-keys. */
+  function showKeys() {
+    const dialog = byId('vk-keys');
+    const place = byId('vk-keys-own');
+    if (!dialog || dialog.open) { return; }
+    place.replaceChildren(...[...document.querySelectorAll('#tag_hints [data-keys]')].map(list => {
+      const copy = list.cloneNode(true);
+      copy.className = 'vk-keys';
+      return copy;
+    }));
+    dialog.showModal();
   }
 
   /** Menus made of <details>: closed by Esc and by a click elsewhere. */
