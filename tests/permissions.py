@@ -84,6 +84,7 @@ ADMIN_VIEWS = {
     'answer': STAFF,
     'audit': ADMINS,
     'problem': STAFF,
+    'load': STAFF,
     'rulemodel': ADMINS,
     'fundmodel': ADMINS,
     'eventmodel': ADMINS,

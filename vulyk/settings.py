@@ -106,6 +106,7 @@ COLLECT_STORAGE: str | None = None
 COLLECT_PLUGIN_DIR_PREFIX = 'plugin_'
 MEDIA_ORIGINS: list[str] = []  # hosts that tasks may show images, sound and frames from
 MEDIA_MAX_BYTES = 32 * 1024 * 1024
+UPLOAD_MAX_BYTES = 1024 * 1024 * 1024  # of a file with tasks that is loaded on the admin pages, and unpacked
 CSP_EXTRA: dict[str, list[str]] = {}
 
 # --- sign-in ----------------------------------------------------------------------------------------------------------

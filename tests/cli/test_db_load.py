@@ -359,7 +359,7 @@ def test_load_that_fails_at_its_end_leaves_nothing(runner, write, monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionFailure('connection reset')
 
-    monkeypatch.setattr('vulyk.cli.db.add_batch', fail)
+    monkeypatch.setattr('vulyk.batches.add_batch', fail)
     runner('db', 'load', 'plain_task', write('a', {'n': 1}))
     assert_nothing_loaded()
 

@@ -405,7 +405,7 @@ FACT_FIELDS: dict[str, dict[str, Any]] = {
 
 
 class BatchView(AnswersMixin, ProjectView):
-    """Batches. Loading and deleting them is the work of the command line, because tasks and answers come and go with them."""
+    """Batches. They come by loading a file, and are deleted on the command line, because tasks and answers go with them."""
 
     can_create = False
     can_delete = False

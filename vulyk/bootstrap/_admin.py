@@ -1,13 +1,14 @@
 """Puts the admin pages at ``/admin/``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import g
+from flask import current_app, g, request
 from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 from flask_babel import lazy_gettext
 
 from vulyk.admin import pages
+from vulyk.admin.upload import UploadView
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -26,5 +27,12 @@ def init(app: 'Flask') -> None:
         theme=Bootstrap4Theme(base_template='admin/vulyk_base.html', swatch='default'),
         csp_nonce_generator=lambda: g.csp_nonce,
     )
+    app.url_value_preprocessor(_allow_large_uploads)
     with app.app_context():  # names of filters and task types are asked for while the views are built
-        app.admin.add_views(*pages.views())
+        app.admin.add_views(*pages.views(), UploadView(name=lazy_gettext('Load tasks'), endpoint='load'))
+
+
+def _allow_large_uploads(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Everything else is refused when it is larger than an answer may be. Before anything looks into the request."""
+    if endpoint == 'load.receive':
+        request.max_content_length = current_app.config['UPLOAD_MAX_BYTES']

@@ -1,26 +1,33 @@
 """Batches of tasks."""
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
-from bson import Decimal128
 
+from vulyk import batches
 from vulyk.cli.context import BATCH, with_database
 from vulyk.ext.counting import recount_user
-from vulyk.models.exc import MalformedResultError, ResultTooLargeError
+from vulyk.models.exc import MalformedResultError, ResultTooLargeError, TaskImportError
 from vulyk.models.facts import check_facts
 from vulyk.models.fields import parse_json_object
 from vulyk.models.stats import WorkSession
-from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
+from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.models.transaction import in_transaction
 
-MAX_ID_LENGTH = 50
+
+@contextmanager
+def bad_parameter(prefix: str = '') -> Iterator[None]:
+    """What cannot be loaded was asked for in a wrong way: exit code 2, with the sentence."""
+    try:
+        yield
+    except TaskImportError as error:
+        raise click.BadParameter(f'{prefix}{error}') from error
 
 
 def add_batch(
@@ -39,31 +46,8 @@ def add_batch(
     :param facts: what people are told about it, checked by :func:`vulyk.models.facts.check_facts`.
     :raises click.BadParameter: the batch exists and is not the default one of this type.
     """
-    existing = Batch.objects(pk=batch_id).first()
-    if existing is None:
-        meta = {**task_type.task_type_meta, **(batch_meta or {})}
-        Batch(
-            id=batch_id,
-            task_type=task_type.type_name,
-            tasks_count=count,
-            batch_meta=meta,
-            redundancy=task_type.redundancy,
-            **(facts or {}),
-        ).save(force_insert=True)
-        return
-    if existing.task_type != task_type.type_name:
-        raise click.BadParameter(f'Batch {batch_id} belongs to the task type {existing.task_type}.')
-    if batch_id != default_batch_id(task_type, default_batch):
-        raise click.BadParameter(f'Batch with id {batch_id} already exists')
-    if count:
-        Batch.objects(pk=batch_id).update_one(inc__tasks_count=count, set__closed=False)
-        Load.open_again(batch_id)
-
-
-def default_batch_id(task_type: AbstractTaskType, default_batch: str) -> str:
-    """The default batch of a type: the one called so if it is this type's or nobody's, else ``<default>_<type>``."""
-    owner = Batch.objects(pk=default_batch).scalar('task_type').first()
-    return default_batch if owner in (None, task_type.type_name) else f'{default_batch}_{task_type.type_name}'
+    with bad_parameter():
+        batches.add_batch(batch_id, count, task_type, default_batch, batch_meta, facts)
 
 
 def batches_list() -> list[str]:
@@ -76,34 +60,17 @@ def validate_batch(ctx: click.Context | None, param: Any, value: str, default_ba
 
     :raises click.BadParameter: the batch exists already, or the name is empty or too long.
     """
-    if not value.strip() or len(value) > MAX_ID_LENGTH:
-        raise click.BadParameter(f'A batch id has 1 to {MAX_ID_LENGTH} characters.')
-    if value == ALL_BATCHES:
-        raise click.BadParameter(f'{value} means all batches; choose another id.')
-    existing = Batch.objects(pk=value).first() if value != default_batch else None
-    if existing is not None:
-        raise click.BadParameter(f'Batch with id {value} already exists (it belongs to {existing.task_type})')
-    return value
+    with bad_parameter():
+        return batches.check_batch_id(value, default_batch)
 
 
 def parse_meta(task_type: AbstractTaskType, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Facts of a batch from the command line, converted to the types the task type declares.
+    """Facts of a batch from the command line, see :func:`vulyk.batches.parse_meta`.
 
-    :param pairs: ``(key, text)``; numbers are kept as exact decimals, truth values are true, false, 1 or 0.
     :raises click.BadParameter: a key the type does not know, or a value of the wrong kind.
     """
-    known = task_type.task_type_meta
-    meta: dict[str, Any] = {}
-    for key, text in pairs:
-        if key not in known:
-            names = ', '.join(known) or 'none'
-            raise click.BadParameter(f'--meta {key}: {task_type.type_name} has no such fact. It knows: {names}.')
-        try:
-            meta[key] = _convert(text, known[key])
-        except (KeyError, ValueError, ArithmeticError) as error:
-            kind = {bool: 'true or false', str: 'a text'}.get(type(known[key]), 'a number')
-            raise click.BadParameter(f'--meta {key}: {text!r} is not {kind}.') from error
-    return meta
+    with bad_parameter('--meta '):
+        return batches.parse_meta(task_type, pairs)
 
 
 def read_facts(path: str | None) -> dict[str, Any]:
@@ -119,17 +86,6 @@ def read_facts(path: str | None) -> dict[str, Any]:
         raise click.BadParameter(f'--facts {path}: cannot be read ({error.strerror}).') from error
     except (MalformedResultError, ResultTooLargeError, ValueError) as error:
         raise click.BadParameter(f'--facts {path}: {error}') from error
-
-
-def _convert(text: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        return {'true': True, '1': True, 'false': False, '0': False}[text.strip().lower()]
-    if isinstance(default, (int, float, Decimal)):
-        number = Decimal(text)
-        if not number.is_finite():
-            raise ValueError(text)
-        return Decimal128(number)
-    return text
 
 
 def delete_batch(batch_id: str, *, purge: bool, force: bool = False) -> None:

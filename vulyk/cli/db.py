@@ -14,8 +14,9 @@ import click
 from flask import current_app
 from pymongo.errors import PyMongoError
 
-from vulyk import loading
-from vulyk.cli.batches import MAX_ID_LENGTH, add_batch, default_batch_id, parse_meta, read_facts, validate_batch
+from vulyk import batches, loading
+from vulyk.batches import MAX_ID_LENGTH
+from vulyk.cli.batches import parse_meta, read_facts, validate_batch
 from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
 from vulyk.exporting import writing
 from vulyk.exporting.formats import FORMATS
@@ -27,7 +28,6 @@ from vulyk.models import media
 from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
-from vulyk.models.transaction import in_transaction
 
 __all__ = ['export_reports', 'load_tasks', 'open_anything']
 
@@ -56,51 +56,27 @@ def load_files(
 
     :param meta: facts of the batch that differ from the defaults of the task type.
     :param facts: what people are told about a new batch, checked by :func:`vulyk.models.facts.check_facts`.
-    :raises TaskImportError: naming file, line and reason.
-    :raises click.BadParameter: the batch cannot be extended.
+    :raises TaskImportError: naming file, line and reason; or that the batch cannot be extended.
     """
-    default = current_app.config['DEFAULT_BATCH']
-    batch_id = default_batch_id(task_type, default) if batch == default else batch
-
-    def publish(count: int) -> None:
-        add_batch(batch_id, count, task_type, default, meta, facts)
-
-    if task_type.imports_itself():
-        if key or skip_invalid:
-            raise click.BadParameter(
-                f'{task_type.type_name} imports tasks its own way, without --key and --skip-invalid.'
-            )
-        return _load_as_the_plugin_wants(task_type, paths, batch_id, publish)
-    return loading.load(
+    config = current_app.config
+    return batches.load_files(
         task_type,
         paths,
-        batch_id,
-        publish=publish,
-        max_media_bytes=current_app.config['MEDIA_MAX_BYTES'],
+        _batch_id(task_type, batch),
+        meta,
+        default_batch=config['DEFAULT_BATCH'],
+        max_media_bytes=config['MEDIA_MAX_BYTES'],
+        facts=facts,
         key=key,
         skip_invalid=skip_invalid,
         progress=progress,
     )
 
 
-def _load_as_the_plugin_wants(
-    task_type: AbstractTaskType, paths: Sequence[str], batch_id: str, publish: Callable[[int], None]
-) -> loading.Loaded:
-    """For plugins that override ``import_tasks``: it gets all records at once, in one transaction."""
-    records = []
-    for path in paths:
-        for item in loading.read_records(path):
-            if isinstance(item, TaskImportError):
-                raise item
-            records.append(item.data)
-
-    def load() -> loading.Loaded:
-        result = task_type.import_tasks(records, batch_id)  # plugins may return nothing
-        loaded, duplicates = (result.loaded, result.duplicates) if result else (len(records), 0)
-        publish(loaded)
-        return loading.Loaded(loaded, duplicates, 0)
-
-    return in_transaction(load)
+def _batch_id(task_type: AbstractTaskType, batch: str | None) -> str:
+    """The id behind what was typed: nothing, and the name of the default batch, mean the default batch of this type."""
+    default = current_app.config['DEFAULT_BATCH']
+    return batches.default_batch_id(task_type, default) if batch in (None, default) else str(batch)
 
 
 def export_reports(
@@ -210,8 +186,7 @@ def _check_default_batch(task_type: AbstractTaskType, batch: str, option: str | 
 
     :param option: one that only a new batch takes.
     """
-    default = current_app.config['DEFAULT_BATCH']
-    batch_id = default_batch_id(task_type, default) if batch == default else batch
+    batch_id = _batch_id(task_type, batch)
     if len(batch_id) > MAX_ID_LENGTH:
         raise click.BadParameter(f'The id {batch_id} of the default batch is too long; name a batch with --batch.')
     if option and Batch.objects(pk=batch_id):
@@ -345,8 +320,7 @@ def _expected_answers(task_type: AbstractTaskType, batch_id: str) -> int:
 
 
 def _existing_batch(task_type: AbstractTaskType, batch: str | None) -> str:
-    default = current_app.config['DEFAULT_BATCH']
-    batch_id = default_batch_id(task_type, default) if batch in (None, default) else batch
+    batch_id = _batch_id(task_type, batch)
     if batch_id == ALL_BATCHES or Batch.objects(pk=batch_id, task_type=task_type.type_name):
         return batch_id
     own = ', '.join(Batch.objects(task_type=task_type.type_name).order_by('created_at').scalar('id')) or 'none'
