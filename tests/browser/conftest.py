@@ -29,10 +29,13 @@ from vulyk.models.user import User
 PLUGINS = {
     'vulyk_images': 'ImageChoiceTaskType',
     'vulyk_transcription': 'TranscriptionTaskType',
+    'vulyk_tagging': 'TaggingTaskType',
+    'vulyk_records': 'RecordsTaskType',
     'vulyk_plain': 'PlainTaskType',
     'vulyk_legacy': 'CardTaskType',
     'vulyk_legacy.bare': 'BareTaskType',
 }
+TRUE_ANSWERS = ('text', 'label', 'spans', 'fields')  # in the truth.jsonl of samples
 DESKTOP = {'viewport': {'width': 1280, 'height': 900}}
 PHONE = {'viewport': {'width': 390, 'height': 844}, 'has_touch': True, 'is_mobile': True, 'device_scale_factor': 2}
 INNER_ADDRESSES = ('data:', 'blob:', 'about:')
@@ -122,7 +125,10 @@ class Site:
         """The true answers to the samples of a task type, ``{key: text}``."""
         task_type = self.type(name)
         with as_file(files(task_type.package) / task_type.samples) as samples:
-            return {true['key']: true.get('text') or true['label'] for true in _read(samples / 'truth.jsonl')}
+            return {
+                true['key']: next(true[name] for name in TRUE_ANSWERS if name in true)
+                for true in _read(samples / 'truth.jsonl')
+            }
 
     def load(self, name: str, records: list[dict], facts: dict[str, Any] | None = None, **meta: Any) -> None:
         """Load tasks into the default batch of a type; ``facts`` and ``meta`` are those of the batch."""
