@@ -108,7 +108,7 @@ class Site:
         """A file in the folder of this test."""
         return self._folder / name
 
-    def load_samples(self, name: str, count: int = 10) -> dict[str, str]:
+    def load_samples(self, name: str, count: int = 10) -> dict[str, Any]:
         """Load the first samples of a task type as ``db load`` does; returns the true answers, ``{key: text}``."""
         task_type = self.type(name)
         with as_file(files(task_type.package) / task_type.samples) as samples:
@@ -121,14 +121,12 @@ class Site:
         truth = self.truth(name)
         return {record['key']: truth[record['key']] for record in records}
 
-    def truth(self, name: str) -> dict[str, str]:
-        """The true answers to the samples of a task type, ``{key: text}``."""
+    def truth(self, name: str) -> dict[str, Any]:
+        """The true answers to the samples of a task type, ``{key: answer}``: texts, labels, spans or fields."""
         task_type = self.type(name)
         with as_file(files(task_type.package) / task_type.samples) as samples:
-            return {
-                true['key']: next(true[name] for name in TRUE_ANSWERS if name in true)
-                for true in _read(samples / 'truth.jsonl')
-            }
+            rows = _read(samples / 'truth.jsonl')
+        return {row['key']: next(row[name] for name in TRUE_ANSWERS if name in row) for row in rows}
 
     def load(self, name: str, records: list[dict], facts: dict[str, Any] | None = None, **meta: Any) -> None:
         """Load tasks into the default batch of a type; ``facts`` and ``meta`` are those of the batch."""
