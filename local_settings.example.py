@@ -28,5 +28,17 @@ SITE_MOTTO = 'Vulyk: crowdsourcing platform'
 # The admin pages at /admin/, for users made admins with: ./manage.py admin create
 ENABLE_ADMIN = True
 
+# Mails: to confirm addresses, and for forgotten passwords. See docs/operators/accounts.rst
+# SITE_URL = 'https://vulyk.example.org'
+# MAIL_SERVER = 'smtp.example.org'
+# MAIL_PORT = 587
+# MAIL_USE_TLS = True
+# MAIL_USERNAME = 'vulyk'
+# MAIL_PASSWORD = ''
+# MAIL_DEFAULT_SENDER = 'no-reply@vulyk.example.org'
+
+# Who may make an account: 'open', 'invitation' or 'closed'
+REGISTRATION = 'open'
+
 # The web server in front of the site, which says who asks and that it was by HTTPS: its address, or 'unix' for a socket.
 TRUSTED_PROXIES = ['127.0.0.1']

@@ -102,6 +102,7 @@ def settings(mongo_uri: str, test_folder: Path, worker_id: str) -> dict:
         'ENABLED_BLUEPRINTS': [],
         'ASSETS_FOLDER': str(test_folder / 'assets'),
         'BACKGROUND_THREAD': False,
+        'TERMS_VERSION': None,
         'TESTING': True,
     }
 

@@ -14,6 +14,7 @@ from werkzeug.utils import import_string
 from vulyk import demo, settings
 from vulyk.bootstrap import _db, _security, create_app
 from vulyk.cli import project_init
+from vulyk.cli.accounts import accounts_group
 from vulyk.cli.admin import admin_group
 from vulyk.cli.batches import batches_group
 from vulyk.cli.context import TASK_TYPE, Site, site, with_database
@@ -130,7 +131,16 @@ def run_command(host: str, port: int) -> None:
     app.run(host=host, port=port)
 
 
-for command in (admin_group, batches_group, db_group, demo_command, group_group, stats_group, worker_command):
+for command in (
+    accounts_group,
+    admin_group,
+    batches_group,
+    db_group,
+    demo_command,
+    group_group,
+    stats_group,
+    worker_command,
+):
     cli.add_command(command)
 
 

@@ -33,6 +33,7 @@ SWEEP_EVERY = timedelta(seconds=30)
 
 READY, LEASED, DEAD = 'ready', 'leased', 'dead'
 _JOBS: dict[str, Callable[..., Any]] = {}
+_DAILY: dict[str, Callable[[datetime], None]] = {}
 
 
 class Job(Document):
@@ -150,6 +151,28 @@ def sweep(now: datetime) -> None:
         counting.tell_batch_done(batch.id)
     while (withdrawn := counting.claim_due(WithdrawnAnswer, now)) is not None:
         counting.tell_withdrawn(withdrawn.id)
+    for name, function in _DAILY.items():
+        _do_daily(name, function, now)
+
+
+def daily(function: Callable[[datetime], None]) -> None:
+    """Have a function called once a day, with the time, by whichever process sweeps."""
+    _DAILY[_name(function)] = function
+
+
+def _do_daily(name: str, function: Callable[[datetime], None], now: datetime) -> None:
+    due = {'_id': name, 'nextAt': {'$not': {'$gt': now}}}
+    try:
+        Duty._get_collection().update_one(due, {'$set': {'nextAt': now + timedelta(days=1)}}, upsert=True)
+    except DuplicateKeyError:  # not yet
+        return
+    try:
+        function(now)
+    except ConnectionFailure:
+        Duty._get_collection().delete_one({'_id': name})
+        raise
+    except Exception:
+        log.exception('%s failed; it is tried again tomorrow', name)
 
 
 def sweep_if_due(holder: str, now: datetime) -> bool:

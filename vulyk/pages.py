@@ -140,7 +140,10 @@ def demo_sign_in(role: str) -> BaseResponse:
     """Sign in as one of the two demo accounts; anywhere but in the demo instance there is no such page."""
     if role not in demo.ACCOUNTS or not demo.is_demo(current_app):
         abort(HTTPStatus.NOT_FOUND)
-    enter(demo.account(role))
+    user, version = demo.account(role), current_app.config['TERMS_VERSION']
+    if version and not user.agrees_to(version):  # nobody is asked who only looks around
+        user.agree_to(version)
+    enter(user)
     return redirect(safe_path(request.form.get('next')))
 
 

@@ -109,6 +109,22 @@ MEDIA_MAX_BYTES = 32 * 1024 * 1024
 UPLOAD_MAX_BYTES = 1024 * 1024 * 1024  # of a file with tasks that is loaded on the admin pages, and unpacked
 CSP_EXTRA: dict[str, list[str]] = {}
 
+# --- accounts, mail ---------------------------------------------------------------------------------------------------
+REGISTRATION = 'open'  # 'invitation', 'closed'
+TERMS_VERSION: str | None = '1'  # another text: who has not agreed to it is asked; None: nobody is asked
+TERMS_TEXT: str | None = None  # HTML; None: the platform's own
+PERSONAL_DATA_DAYS = 30
+SITE_URL: str | None = None
+MAIL_BACKEND: str | None = None  # 'smtp' with a MAIL_SERVER, 'console' in development, else none
+MAIL_SERVER: str | None = None
+MAIL_PORT = 25
+MAIL_USE_TLS = False
+MAIL_USE_SSL = False
+MAIL_USERNAME: str | None = None
+MAIL_PASSWORD: str | None = None
+MAIL_DEFAULT_SENDER: str | None = None
+MAIL_TIMEOUT = 20
+
 # --- sign-in ----------------------------------------------------------------------------------------------------------
 SOCIAL_AUTH_LOGIN_URL = '/'
 SOCIAL_AUTH_LOGIN_REDIRECT_URL = '/'
@@ -169,6 +185,15 @@ _FROM_ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     'SITE_LOGO': str,
     'SITE_TITLE': str,
     'ENABLED_TASKS': _mapping,
+    'REGISTRATION': str,
+    'SITE_URL': str,
+    'MAIL_SERVER': str,
+    'MAIL_PORT': int,
+    'MAIL_USE_TLS': _boolean,
+    'MAIL_USE_SSL': _boolean,
+    'MAIL_USERNAME': str,
+    'MAIL_PASSWORD': str,
+    'MAIL_DEFAULT_SENDER': str,
     'ENABLE_ADMIN': _boolean,
     **{f'SOCIAL_AUTH_{name}_{part}': str for name in _SERVICES for part in ('KEY', 'SECRET')},
 }

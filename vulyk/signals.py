@@ -1,13 +1,18 @@
-"""Signals of the platform. They are sent after the database has accepted the change, one receiver at a time.
+"""Signals of the platform. The first three are sent after the database has accepted the change, one receiver at a time.
 
 ``on_task_done``: sender is the work session manager, keyword ``answer`` the stored answer.
 ``on_batch_done``: sender is the :class:`~vulyk.models.tasks.Batch` as it is after it was closed.
 ``on_answer_withdrawn``: sender is the :class:`~vulyk.models.tasks.WithdrawnAnswer`.
-``on_time_zone_changed``: sender is the :class:`~vulyk.models.user.User`, keyword ``zone`` an IANA name; sent just before the
-account has it.
 
 Each goes out at least once: when a receiver fails, or the process dies before all were told, it is sent again later, to all
 of them. Receivers must be able to stand that.
+
+Of these the sender is a :class:`~vulyk.models.user.User`:
+
+``on_time_zone_changed``: sent just before the account has it; keyword ``zone`` is an IANA name.
+``on_personal_data_asked``: the receiver returns what it keeps of that user, as ``{name: JSON object or list}``.
+``on_account_deleted``: sent in the transaction that deletes the account. A receiver deletes what it keeps of that user, or
+raises, and then nothing is deleted.
 """
 
 import logging
@@ -20,6 +25,8 @@ _signals = Namespace()
 on_task_done = _signals.signal('on_task_done')
 on_batch_done = _signals.signal('on_batch_done')
 on_answer_withdrawn = _signals.signal('on_answer_withdrawn')
+on_personal_data_asked = _signals.signal('on_personal_data_asked')
+on_account_deleted = _signals.signal('on_account_deleted')
 on_time_zone_changed = _signals.signal('on_time_zone_changed')
 
 log = logging.getLogger(__name__)

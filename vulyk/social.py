@@ -224,6 +224,8 @@ def join(
     """
     if user is not None:
         return {'is_new': False}
+    if current_app.config['REGISTRATION'] != 'open':
+        raise AuthPolicyError(backend, code='registration_closed', stage='pipeline')
     is_verified = not isinstance(response, dict) or response.get('email_verified', True) in (True, 'true')
     address = (details.get('email') or '').strip() if is_verified else ''
     if address and (User.objects(email_key=key_of_email(address)) or User.objects(email__iexact=address)):
@@ -250,6 +252,13 @@ def explain(error: Exception, title: Any) -> tuple[int, str]:
     code = getattr(error, 'code', '')
     said: dict[str, tuple[int, str]] = {
         'inactive': (HTTPStatus.FORBIDDEN, gettext('This account is switched off. Ask whoever runs this site.')),
+        'registration_closed': (
+            HTTPStatus.FORBIDDEN,
+            gettext(
+                'New accounts are by invitation only, or not at all. If you have one, sign in and link %(service)s there.',
+                service=title,
+            ),
+        ),
         'email_in_use': (
             HTTPStatus.CONFLICT,
             gettext(

@@ -43,7 +43,7 @@ def test_level_follows_the_settings(written, chosen, said):
 
 def test_file_does_not_grow_for_ever(written, tmp_path):
     for _ in range(40):
-        written(LOGGING_MAX_FILE_BYTES=200)
+        written(LOGGING_MAX_FILE_BYTES=200, PERSONAL_DATA_DAYS=5)
     files = list((tmp_path / 'logs').iterdir())
     assert 1 < len(files) < 10
     assert all(file.stat().st_size <= 200 for file in files)

@@ -47,6 +47,7 @@ def make_site(uri: str, database: str, folder: str, variants: tuple[Variant, ...
             'ASSETS_FOLDER': str(Path(folder, 'assets')),
             'BACKGROUND_THREAD': False,
             'ANSWERS_PER_MINUTE': 0,
+            'TERMS_VERSION': None,
             'REDIRECT_USER_AFTER_LOGIN': False,  # else there is no home page for people with a single project
         }
     )

@@ -20,6 +20,8 @@ ARGUMENTS = {
     'filename': 'nothing',
     'role': 'admin',
     'session_id': 'none',
+    'token': 'none',
+    'invitation': 'none',
     'category': 'donatable',
     'fund_id': 'f1',
     'export_type': 'csv',

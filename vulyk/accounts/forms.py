@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from wtforms import Field, Form, PasswordField, SelectField, StringField
+from wtforms import BooleanField, EmailField, Field, Form, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, StopValidation
 
 from vulyk import zones
@@ -80,6 +80,52 @@ class UsernameForm(Form):
         self.owner = owner.id
 
 
+class RegisterForm(Form):
+    """A new account."""
+
+    username = UsernameField(may_be_empty=True)
+    email = EmailField(lazy_gettext('E-mail address'), filters=[_stripped], validators=[is_address])
+    password = NewPasswordField(lazy_gettext('Password'))
+    terms = BooleanField(lazy_gettext('I have read the terms and the privacy notice, and I agree'))
+
+    def __init__(self, *args: Any, asks_for_terms: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not asks_for_terms:
+            del self.terms
+
+    def known(self) -> list[str]:
+        """What everybody may know, and a password must not be."""
+        return [self.username.data or '', self.email.data or '']
+
+    def validate_terms(self, field: Field) -> None:
+        """Nobody is registered who does not agree.
+
+        :raises StopValidation: the box is not ticked.
+        """
+        if not field.data:
+            raise StopValidation(gettext('Without your agreement there can be no account.'))
+
+
+class ForgottenForm(Form):
+    """Whose password is forgotten."""
+
+    email = EmailField(lazy_gettext('E-mail address'), filters=[_stripped], validators=[is_address])
+
+
+class ResetForm(Form):
+    """A new password for somebody who has come by a link."""
+
+    new_password = NewPasswordField(lazy_gettext('New password'))
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.owner = owner
+
+    def known(self) -> list[str]:
+        """What everybody may know, and a password must not be."""
+        return [self.owner.username, self.owner.email or '']
+
+
 class TimeZoneForm(Form):
     """Where I live; nothing chosen means what my browser says."""
 
@@ -126,3 +172,28 @@ class PasswordForm(WithOwnPassword):
     def known(self) -> list[str]:
         """What everybody may know, and a password must not be."""
         return [self.user.username, self.user.email or '']
+
+
+class EmailForm(WithOwnPassword):
+    """Another address."""
+
+    email = EmailField(lazy_gettext('New e-mail address'), filters=[_stripped], validators=[is_address])
+
+
+class DeleteForm(WithOwnPassword):
+    """The wish to leave. Who has no password types the username, so that nobody does it by accident."""
+
+    username = StringField(lazy_gettext('Your username'), filters=[_stripped])
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, owner=owner, **kwargs)
+        if owner.password:
+            del self.username
+
+    def validate_username(self, field: Field) -> None:
+        """Compare it.
+
+        :raises StopValidation: it is another one.
+        """
+        if field.data != self.user.username:
+            raise StopValidation(gettext('This is not your username.'))

@@ -6,50 +6,107 @@ from typing import NamedTuple
 from mongoengine.errors import NotUniqueError
 
 from vulyk import signals, zones
-from vulyk.models.user import User
+from vulyk.accounts import mails
+from vulyk.accounts.models import EMAIL, INVITE, REGISTER, RESET, Link
+from vulyk.models import passwords
+from vulyk.models.transaction import in_transaction
+from vulyk.models.user import User, key_of_email
 from vulyk.utils import aware
 
 
-class Session(NamedTuple):
-    """A browser somebody is signed in with, as the profile shows it; ``current`` is the one that asks."""
-
-    id: str
-    browser: str
-    system: str
-    address: str
-    started_at: datetime
-    seen_at: datetime
-    lasting: bool
-    current: bool
+class AccountExistsError(Exception):
+    """Somebody has this address already."""
 
 
-# The first that fits; browsers name their ancestors too.
-_BROWSERS = ('Edg', 'OPR', 'SamsungBrowser', 'Firefox', 'Chrome', 'Safari')
-_NAMES = {'Edg': 'Edge', 'OPR': 'Opera', 'SamsungBrowser': 'Samsung Internet', 'Macintosh': 'macOS', 'CrOS': 'ChromeOS'}
-_SYSTEMS = ('Android', 'iPhone', 'iPad', 'Windows', 'Macintosh', 'CrOS', 'Linux')
+class LinkUsedError(Exception):
+    """Somebody has used this link a moment ago."""
 
 
-def sessions_of(user: User) -> list[Session]:
-    """The browsers a user is signed in with, the one that asks first, then the latest seen."""
-    found = [
-        Session(
-            id=one.id,
-            browser=_first(_BROWSERS, one.agent),
-            system=_first(_SYSTEMS, one.agent),
-            address=one.address or '',
-            started_at=aware(one.started_at),
-            seen_at=aware(one.seen_at),
-            lasting=bool(one.lasting),
-            current=one.id == user.session_id,
+# --- registration -----------------------------------------------------------------------------------------------------
+
+
+def register(
+    username: str, email: str, password: str, now: datetime, *, terms: str | None, invitation: Link | None
+) -> User | None:
+    """Make an account, or have the address confirmed first if the site sends mails.
+
+    :param username: one that is free, or '' for a generated one.
+    :param terms: the version of the terms agreed to.
+    :param invitation: the link by which somebody has come; it is used up by the account.
+    :returns: the account; None if a mail is on its way, to say how to go on: to the newcomer, or to whoever has an
+        account of that address already.
+    :raises AccountExistsError: the address is taken, on a site that sends no mails.
+    :raises LinkUsedError: the invitation is used.
+    """
+    facts = {
+        'username': username,
+        'password': passwords.make_hash(password),
+        'terms': terms,
+        'invitation': invitation.id if invitation else None,
+    }
+    was_invited_by_mail = invitation is not None and invitation.facts.get('mailed') and invitation.email == email
+    if not mails.can_be_sent() or was_invited_by_mail:
+        return make_account(email, facts, now, confirmed=bool(was_invited_by_mail))
+    if User.objects(email_key=key_of_email(email)).first() is not None:
+        mails.send_notice('registered_already', email)
+    else:
+        mails.send_link(Link.make(REGISTER, now, email=email, **facts))
+    return None
+
+
+def make_account(email: str, facts: dict[str, str | None], now: datetime, *, confirmed: bool) -> User:
+    """A new account; if the name has been taken meanwhile, with a generated one.
+
+    :param facts: those of a link for registration.
+    :raises AccountExistsError: the address is taken.
+    :raises LinkUsedError: the invitation is used.
+    """
+    key = key_of_email(email)
+
+    def make() -> User:
+        if facts['invitation'] and not Link.objects(pk=facts['invitation']).delete():
+            raise LinkUsedError
+        if User.objects(email_key=key).first() is not None:
+            raise AccountExistsError
+        name = facts['username']
+        user = User(
+            username=name if name and not User.is_username_taken(name) else User.free_username(),
+            email=email,
+            email_confirmed=confirmed,
+            password=facts['password'],
         )
-        for one in user.sessions
-    ]
-    return sorted(found, key=lambda one: (one.current, one.seen_at), reverse=True)
+        if facts['terms']:
+            user.consents = [{'version': facts['terms'], 'at': now}]
+        return user.save()
+
+    try:
+        return in_transaction(make)
+    except NotUniqueError as error:
+        if User.objects(email_key=key).first() is not None:
+            raise AccountExistsError from error
+        return make_account(email, {**facts, 'username': ''}, now, confirmed=confirmed)
 
 
-def _first(words: tuple[str, ...], text: str | None) -> str:
-    found = next((word for word in words if word in (text or '')), '')
-    return _NAMES.get(found, found)
+def finish_registration(link: Link, now: datetime) -> User:
+    """Make the account of a confirmed address.
+
+    :raises AccountExistsError: somebody has registered with that address meanwhile.
+    :raises LinkUsedError: the link, or the invitation behind it, is used.
+    """
+    if not link.use():
+        raise LinkUsedError
+    return make_account(link.email, link.facts, now, confirmed=True)
+
+
+def invite(email: str | None, now: datetime, *, by_mail: bool) -> Link:
+    """An invitation, mailed if ``by_mail``; else its address has to be handed over."""
+    link = Link.make(INVITE, now, email=email, mailed=by_mail)
+    if by_mail:
+        mails.send_link(link)
+    return link
+
+
+# --- name, time zone --------------------------------------------------------------------------------------------------
 
 
 def rename(user: User, username: str) -> bool:
@@ -85,11 +142,122 @@ def set_time_zone(user: User, zone: str, *, chosen: bool) -> bool:
     return True
 
 
+# --- password, address ------------------------------------------------------------------------------------------------
+
+
 def change_password(user: User, password: str) -> None:
-    """Set a password, and sign the user out everywhere but in the session he changed it from.
+    """Set a password, and sign the user out everywhere but in the session he changed it from. Links that are out are over.
 
     :raises PasswordError: see :func:`vulyk.models.passwords.check`.
     """
     user.set_password(password)
     user.save()
     user.end_sessions(but=user.session_id)
+    Link.objects(user=user.id, purpose=RESET).delete()
+    if user.email and mails.can_be_sent():
+        mails.send_notice('password_changed', user.email)
+
+
+def make_reset_link(user: User, now: datetime) -> Link:
+    """A link for a new password, for an admin to hand over."""
+    return Link.make(RESET, now, user=user.id)
+
+
+def reset_password(link: Link, user: User, password: str) -> None:
+    """Set the password of somebody who has come by a link, and sign everybody else out of the account.
+
+    :raises LinkUsedError: the link is used.
+    :raises PasswordError: see :func:`vulyk.models.passwords.check`.
+    """
+    passwords.check(password, [user.username, user.email or ''])
+    if not link.use():
+        raise LinkUsedError
+    if link.email and link.email == user.email:  # it went there
+        user.email_confirmed = True
+    change_password(user, password)
+
+
+def change_email(user: User, email: str, now: datetime) -> bool:
+    """Give an account another address, or have it confirmed first if the site sends mails; True if it has it now.
+
+    :raises AccountExistsError: it is taken, on a site that sends no mails.
+    """
+    if not mails.can_be_sent():
+        _set_email(user, email, confirmed=False)
+        return True
+    if User.objects(email_key=key_of_email(email), pk__ne=user.id).first() is not None:
+        mails.send_notice('registered_already', email)
+    else:
+        mails.send_link(Link.make(EMAIL, now, user=user.id, email=email))
+    return False
+
+
+def confirm_email(link: Link) -> User:
+    """Give an account the address that has been confirmed.
+
+    :raises AccountExistsError: somebody has taken it meanwhile.
+    :raises LinkUsedError: the link is used, or the account is gone.
+    """
+    user = User.objects(pk=link.user, active=True).first()
+    if user is None or not link.use():
+        raise LinkUsedError
+    old = user.email
+    _set_email(user, link.email, confirmed=True)
+    if old and key_of_email(old) != key_of_email(link.email):
+        mails.send_notice('address_changed', old)
+    return user
+
+
+def _set_email(user: User, email: str, *, confirmed: bool) -> None:
+    user.email, user.email_confirmed = email, confirmed
+    try:
+        user.save()
+    except NotUniqueError as error:
+        raise AccountExistsError from error
+    Link.objects(user=user.id, purpose__in=[RESET, EMAIL]).delete()  # they went to the old one
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+
+
+class Session(NamedTuple):
+    """A browser somebody is signed in with, as the profile shows it; ``current`` is the one that asks."""
+
+    id: str
+    browser: str
+    system: str
+    address: str
+    started_at: datetime
+    seen_at: datetime
+    lasting: bool
+    current: bool
+
+
+# The first that fits; browsers name their ancestors too.
+_BROWSERS = ('Edg', 'OPR', 'SamsungBrowser', 'Firefox', 'Chrome', 'Safari')
+_SYSTEMS = ('Android', 'iPhone', 'iPad', 'Windows', 'Macintosh', 'CrOS', 'Linux')
+_NAMES = {'Edg': 'Edge', 'OPR': 'Opera', 'SamsungBrowser': 'Samsung Internet', 'Macintosh': 'macOS', 'CrOS': 'ChromeOS'}
+
+
+def sessions_of(user: User, now: datetime) -> list[Session]:
+    """The browsers a user is signed in with, the one that asks first, then the latest seen."""
+    found = [
+        Session(
+            id=one.id,
+            browser=_first(_BROWSERS, one.agent),
+            system=_first(_SYSTEMS, one.agent),
+            address=one.address or '',
+            started_at=aware(one.started_at),
+            seen_at=aware(one.seen_at),
+            lasting=bool(one.lasting),
+            current=one.id == user.session_id,
+        )
+        for one in user.sessions
+        if aware(one.until) > now
+    ]
+    return sorted(found, key=lambda one: (one.current, one.seen_at), reverse=True)
+
+
+def _first(words: tuple[str, ...], text: str | None) -> str:
+    found = next((word for word in words if word in (text or '')), '')
+    return _NAMES.get(found, found)

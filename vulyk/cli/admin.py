@@ -7,8 +7,9 @@ import click
 
 from vulyk.cli.context import TASK_TYPE, site, with_database
 from vulyk.ext import suspension
+from vulyk.models import usernames
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.models.user import User
+from vulyk.models.user import User, key_of_email
 
 
 def list_admin() -> None:
@@ -64,15 +65,16 @@ def create_admin(email: str, username: str, password: str) -> User:
     """
     if '@' not in email:
         raise click.BadParameter(f'{email!r} is not an e-mail address.')
-    if not username.strip() or '@' in username:
-        raise click.BadParameter('The username is what others see: a name, not an e-mail address.')
-    for value, field in ((email, User.email), (username, User.username)):
-        if len(value) > field.max_length:
-            raise click.BadParameter(f'The {field.name} has more than {field.max_length} characters.')
-    if User.objects(email__iexact=email):
+    if len(email) > User.email.max_length:
+        raise click.BadParameter(f'The email has more than {User.email.max_length} characters.')
+    try:
+        usernames.check(username.strip(), reserved=True)
+    except usernames.UsernameError as error:
+        raise click.BadParameter(f'The username is what others see, not {username!r}. {error}') from error
+    if User.objects(email__iexact=email.strip()) or User.objects(email_key=key_of_email(email)):
         raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
-    if User.objects(username__iexact=username):
-        raise click.BadParameter(f'The username {username!r} is taken.')
+    if User.objects(username__iexact=username) or User.is_username_taken(username):
+        raise click.BadParameter(f'The username {username!r} is taken, or one that looks the same.')
     user = User(email=email.strip(), username=username.strip(), admin=True)
     try:
         user.set_password(password)

@@ -71,7 +71,9 @@ class User(Document, UserMixin):
 
     ``username_key`` and ``email_key`` are what must be unique of them; accounts of older versions lack them until
     ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it;
-    the browser tells it, until the user chooses one.
+    the browser tells it, until the user chooses one. ``consents`` are the versions of the terms he has agreed to, as
+    ``{version, at}``, the latest last. Of a deleted account only what is needed to keep
+    answers and totals is left, and ``deleted_at``.
     """
 
     username = StringField(max_length=200, required=True)
@@ -91,6 +93,8 @@ class User(Document, UserMixin):
     processed = IntField(default=0)
     pace = DictField()
     sessions = ListField(EmbeddedDocumentField(SignIn))
+    consents = ListField(DictField())
+    deleted_at = DateTimeField(db_field='deletedAt')
 
     meta = {
         'collection': 'user',
@@ -144,6 +148,14 @@ class User(Document, UserMixin):
         """A generated name that nobody has."""
         names = (usernames.generate() for _ in range(1000))
         return next(name for name in names if not cls.is_username_taken(name))
+
+    def agrees_to(self, version: str) -> bool:
+        """Whether the terms this user has agreed to last are of that version."""
+        return bool(self.consents) and self.consents[-1]['version'] == version
+
+    def agree_to(self, version: str) -> None:
+        """Note that this user agrees to a version of the terms."""
+        User.objects(pk=self.id).update_one(push__consents={'version': version, 'at': datetime.now(UTC)})
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 

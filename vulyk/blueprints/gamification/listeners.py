@@ -18,7 +18,9 @@ from vulyk.blueprints.gamification.core.tally import Today
 from vulyk.blueprints.gamification.core.zones import Zones
 from vulyk.blueprints.gamification.facts import Answered
 from vulyk.blueprints.gamification.game import gamified_type, the_game
-from vulyk.blueprints.gamification.models.rules import enabled_rules
+from vulyk.blueprints.gamification.models.events import EventModel
+from vulyk.blueprints.gamification.models.rules import AwardModel, enabled_rules
+from vulyk.blueprints.gamification.models.state import UserStateModel
 from vulyk.jobs import enqueue, job
 from vulyk.models.tasks import AbstractTask, Batch, WithdrawnAnswer
 from vulyk.utils import aware
@@ -41,6 +43,7 @@ def connect(app: 'Flask') -> None:
         (signals.on_batch_done, _for(app, pay_batch_later)),
         (signals.on_answer_withdrawn, _for(app, reverse_answer)),
         (signals.on_time_zone_changed, _for(app, follow_zone)),
+        (signals.on_personal_data_asked, _for(app, hand_over)),
     ]
     for signal, receiver in pairs:
         signal.connect(receiver)
@@ -53,15 +56,16 @@ def disconnect(app: 'Flask') -> None:
         signal.disconnect(receiver)
 
 
-def _for(app: 'Flask', function: Callable[..., None]) -> Callable[..., None]:
+def _for(app: 'Flask', function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, for what happens in this application only, and with its context."""
 
-    def receiver(sender: Any, **kwargs: Any) -> None:
+    def receiver(sender: Any, **kwargs: Any) -> Any:
         if not has_app_context():
             with app.app_context():
-                function(sender, **kwargs)
-        elif current_app._get_current_object() is app:  # type: ignore[attr-defined]
-            function(sender, **kwargs)
+                return function(sender, **kwargs)
+        if current_app._get_current_object() is app:  # type: ignore[attr-defined]
+            return function(sender, **kwargs)
+        return None
 
     receiver.__name__ = function.__name__
     return receiver
@@ -134,6 +138,17 @@ def reverse_answer(sender: WithdrawnAnswer) -> None:
 def follow_zone(sender: 'User', zone: str) -> None:
     """Count the days of a volunteer where he lives from now on."""
     services.set_zone(sender, zone, datetime.now(UTC))
+
+
+def hand_over(sender: 'User') -> dict[str, Any]:
+    """What the game keeps of a user, who wishes to have it."""
+    hidden = {'_id': 0, '_cls': 0, 'user': 0}
+    mine = {'user': sender.id}
+    return {
+        'game_state': UserStateModel._get_collection().find_one(mine, {**hidden, 'counters': 0}) or {},
+        'game_badges': AwardModel._get_collection().find(mine, hidden),
+        'game_facts': EventModel._get_collection().find(mine, hidden).sort('number', 1),
+    }
 
 
 def _batch_of(task: Any) -> str | None:

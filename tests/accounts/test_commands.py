@@ -1,0 +1,99 @@
+"""What operators do about accounts."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from tests.accounts.conftest import PASSWORD, SITE
+from tests.factories import make_user
+from vulyk import control
+from vulyk.models.audit import AuditRecord
+from vulyk.models.user import User
+
+
+@pytest.fixture
+def command(site, monkeypatch):
+    """Runs commands on the site that sends mails."""
+    monkeypatch.setattr(control, 'build', lambda config=None: site)
+    return lambda *arguments: CliRunner().invoke(control.cli, arguments)
+
+
+def old_account(**fields) -> User:
+    """An account as older versions stored it."""
+    user = make_user()
+    User.objects(pk=user.id).update_one(unset__username_key=1, unset__email_key=1, **fields)
+    return user.reload()
+
+
+@pytest.mark.parametrize('name', ['ada', 'ADA@example.org'])
+def test_reset_link_can_be_printed_for_a_name_or_an_address(command, ada, visitor, name):
+    done = command('accounts', 'reset-link', name)
+    assert done.exit_code == 0, done.output
+    path = re.search(rf'{SITE}(\S+)', done.output)[1]
+    assert visitor.post(path, data={'new_password': 'another fine horse'}).status_code == 302
+    assert ada.reload().check_password('another fine horse')
+    assert not ada.email_confirmed
+    assert AuditRecord.objects.get().subject == 'user ada'
+
+
+@pytest.mark.parametrize('name', ['nobody', 'nobody@example.org', '', 'a\0'])
+def test_reset_link_for_nobody_is_refused(command, name):
+    done = command('accounts', 'reset-link', name)
+    assert (done.exit_code, 'There is no active user' in done.output) == (2, True)
+
+
+def test_admin_has_a_button_for_it(hers, ada, site, visitor):
+    other = make_user(username='bob')
+    assert hers.post(f'/users/{other.id}/reset-link').status_code == 403
+    ada.update(set__admin=True)
+    text = hers.post(f'/users/{other.id}/reset-link').text
+    path = re.search(rf'{SITE}(/password/[\w.-]+)', text)[1]
+    assert visitor.get(path).status_code == 200
+    assert hers.post('/users/nobody/reset-link').status_code == 404
+    assert AuditRecord.objects.get().actor == 'ada'
+
+
+def test_invitation_is_mailed_or_printed(command, mailbox, visitor):
+    assert command('accounts', 'invite', 'bee@example.org').exit_code == 0
+    assert visitor.get(mailbox.link()).status_code == 200
+    assert f'{SITE}/register/' in command('accounts', 'invite').output
+    assert command('accounts', 'invite', 'nothing').exit_code == 2
+
+
+# --- accounts of older versions ---------------------------------------------------------------------------------------
+
+
+def test_name_that_is_an_address_is_replaced_and_others_stay(command, site):
+    addressed = old_account(set__username='ada@example.org', set__email='ada@example.org')
+    named = old_account(set__username='Bob_7')
+    told = command('accounts', 'migrate', '--dry-run').output
+    assert "'ada@example.org' gets a generated name, because an address is no name" in told
+    assert (addressed.reload().username, named.reload().username_key) == ('ada@example.org', None)
+    assert command('accounts', 'migrate').exit_code == 0
+    assert re.fullmatch(r'[a-z]+_[a-z]+\d{4}', addressed.reload().username)
+    assert (named.reload().username, named.username_key) == ('Bob_7', 'bob7')
+    assert User.get_by_email('ADA@example.org') == addressed
+    assert command('accounts', 'migrate').stdout == 'Nothing to do.\n'
+
+
+def test_of_names_that_look_the_same_the_oldest_stays(command, site):
+    oldest, younger = old_account(set__username='Bob'), old_account(set__username='bob')
+    for arguments in (['--dry-run'], []):
+        assert f'user {oldest.id} has one that looks the same' in command('accounts', 'migrate', *arguments).output
+    assert (oldest.reload().username, younger.reload().username != 'bob') == ('Bob', True)
+
+
+@pytest.mark.parametrize('name', ['Ann Lee', 'x' * 51, 'аnn', '_'])
+def test_name_that_is_none_is_replaced(command, site, name):
+    user = old_account(set__username=name)
+    command('accounts', 'migrate')
+    assert re.fullmatch(r'[a-z]+_[a-z]+\d{4}', user.reload().username)
+
+
+def test_shared_address_is_told_and_belongs_to_the_oldest(command, site):
+    oldest = old_account(set__email='ada@example.org', set__password=make_user(password=PASSWORD).password)
+    younger = old_account(set__email='ADA@example.org')
+    assert f'belongs to user {oldest.id} too' in command('accounts', 'migrate').output
+    assert User.get_by_email('ada@example.org') == oldest
+    assert younger.reload().email == 'ADA@example.org'

@@ -1,0 +1,69 @@
+"""From the accounts of older versions to these.
+
+What was there: the address of people as their public name; names and addresses that several share; no keys that could be
+unique. After it every name is one that :func:`vulyk.models.usernames.check` takes and nobody else's looks the same. Killed and
+started again, it goes on where it was; started a third time, it finds nothing to do.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from vulyk.models import usernames
+from vulyk.models.user import User, key_of_email
+
+Stored = dict[str, Any]
+
+
+def migrate(*, dry_run: bool) -> Iterator[str]:
+    """Do everything that is left to do, and tell each name that changes; of several accounts the oldest keeps what they share.
+
+    :param dry_run: only tell.
+    """
+    users = User._get_collection()
+    names = {one['usernameKey']: one['_id'] for one in users.find({'usernameKey': {'$gte': ''}}, {'usernameKey': 1})}
+    addresses = {one['emailKey']: one['_id'] for one in users.find({'emailKey': {'$gte': ''}}, {'emailKey': 1})}
+    number = 0
+    for stored in users.find({}, {'username': 1, 'usernameKey': 1, 'email': 1, 'emailKey': 1}).sort('_id', 1):
+        changes = {}
+        if not stored.get('usernameKey'):
+            why = _why_not(stored, names)
+            name = User.free_username() if why else stored['username']
+            changes |= {'username': name, 'usernameKey': usernames.likeness(name)}
+            names[changes['usernameKey']] = stored['_id']
+            if why:
+                becomes = 'gets a generated name' if dry_run else f'becomes {name}'
+                yield f'user {stored["_id"]}: {stored.get("username")!r} {becomes}, because {why}'
+        key = key_of_email(stored.get('email') or '')
+        if key and not stored.get('emailKey'):
+            if addresses.setdefault(key, stored['_id']) == stored['_id']:
+                changes['emailKey'] = key
+            else:
+                yield f'user {stored["_id"]}: {stored["email"]} belongs to user {addresses[key]} too, who signs in with it'
+        if changes:
+            number += 1
+            if not dry_run:
+                _store(stored['_id'], changes)
+    if number:
+        yield f'{number} accounts: name and address {"are to be" if dry_run else "are"} made unique'
+
+
+def _why_not(stored: Stored, names: dict[str, ObjectId]) -> str:
+    """Why an account cannot keep its name; '' if it can."""
+    name = stored.get('username') or ''
+    if '@' in name:
+        return 'an address is no name'
+    if not usernames.is_valid(name):
+        return f'a name has 1 to {usernames.MAX_LENGTH} letters of one alphabet, digits, and _ - .'
+    owner = names.get(usernames.likeness(name))
+    return '' if owner is None else f'user {owner} has one that looks the same'
+
+
+def _store(user_id: ObjectId, changes: Stored) -> None:
+    users = User._get_collection()
+    try:
+        users.update_one({'_id': user_id}, {'$set': changes})
+    except DuplicateKeyError:  # somebody has registered with it a moment ago: the next run finds another
+        users.update_one({'_id': user_id}, {'$unset': {'usernameKey': '', 'emailKey': ''}})

@@ -1,0 +1,76 @@
+"""Accounts: invitations, links for new passwords, and those of older versions."""
+
+from datetime import UTC, datetime
+
+import click
+from flask import current_app
+
+from vulyk.accounts import mails, migration, services
+from vulyk.accounts.models import Link
+from vulyk.cli.context import with_database
+from vulyk.models import audit
+from vulyk.models.user import User
+
+
+def find_user(name: str) -> User:
+    """The active user of that username or e-mail address.
+
+    :raises click.BadParameter: there is none.
+    """
+    user = User.get_by_email(name) if '@' in name else User.get_by_username(name)
+    if user is None or not user.active:
+        raise click.BadParameter(f'There is no active user {name!r}; give a username or an e-mail address.')
+    return user
+
+
+def show(link: Link) -> None:
+    """Print the address of a link, and until when it works."""
+    if not current_app.config['SITE_URL']:
+        click.echo('The setting SITE_URL is missing: put the address of your site before this path.', err=True)
+    click.echo(mails.address_of(link))
+    click.echo(f'It works once, until {link.expires_at:%Y-%m-%d %H:%M} UTC.', err=True)
+
+
+@click.group('accounts')
+def accounts_group() -> None:
+    """Invitations, links for new passwords, accounts of older versions."""
+
+
+@accounts_group.command('reset-link')
+@click.argument('user')
+@with_database
+def reset_link_command(user: str) -> None:
+    """Print a link with which USER (username or e-mail address) can choose a new password. Hand it to nobody else."""
+    found = find_user(user)
+    audit.record('command line', 'user.reset_link', f'user {found.username}')
+    show(services.make_reset_link(found, datetime.now(UTC)))
+
+
+@accounts_group.command('invite')
+@click.argument('email', required=False)
+@with_database
+def invite_command(email: str | None) -> None:
+    """Invite somebody: mail a link to EMAIL if the site sends mails, else print it."""
+    if email is not None and '@' not in email:
+        raise click.BadParameter(f'{email!r} is not an e-mail address.')
+    by_mail = email is not None and mails.can_be_sent()
+    if by_mail and not current_app.config['SITE_URL']:
+        raise click.ClickException('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
+    link = services.invite(email, datetime.now(UTC), by_mail=by_mail)
+    if by_mail:
+        click.echo(f'An invitation to {email} is on its way.')
+    else:
+        show(link)
+
+
+@accounts_group.command('migrate')
+@click.option('--dry-run', is_flag=True, help='Say what would be done, and change nothing.')
+@with_database
+def migrate_command(dry_run: bool) -> None:
+    """Give accounts of an older version whose name is an address a generated one; make names and addresses unique."""
+    changes = 0
+    for text in migration.migrate(dry_run=dry_run):
+        changes += 1
+        click.echo(text)
+    if not changes:
+        click.echo('Nothing to do.')
