@@ -10,6 +10,9 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
+import socket
+import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,13 +33,14 @@ from vulyk.models.exc import MalformedResultError, TaskImportError
 from vulyk.models.fields import encode, parse_json_object
 from vulyk.models.tasks import AbstractTask, Batch, Load
 from vulyk.models.transaction import in_transaction
-from vulyk.utils import chunked
+from vulyk.utils import aware, chunked
 
 if TYPE_CHECKING:
     from vulyk.models.task_types import AbstractTaskType
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 CHUNK = 1000
+BEAT_EVERY_S = 10
 HEARTBEAT = timedelta(seconds=60)  # a load that has not shown itself for so long is dead
 MAX_KEY_LENGTH = 200
 SHOWN_PROBLEMS = 20
@@ -103,6 +107,7 @@ class Report:
     """What the first pass found. ``first`` holds the first three tasks, ``hosts`` the other sites that tasks show files of."""
 
     records: int = 0
+    duplicates: int = 0
     invalid: int = 0
     problems: list[str] = field(default_factory=list)
     first: list[dict[str, Any]] = field(default_factory=list)
@@ -123,7 +128,7 @@ class Loaded(NamedTuple):
 @contextmanager
 def open_anything(filename: str) -> Generator[IO[bytes], None, None]:
     """Open a plain, ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` file for reading bytes."""
-    with _OPENERS.get(Path(filename).suffix, open)(filename, 'rb') as file:
+    with _OPENERS.get(Path(filename).suffix.lower(), open)(filename, 'rb') as file:
         yield file
 
 
@@ -135,7 +140,7 @@ def read_records(path: str) -> Iterator[Record | TaskImportError]:
     :raises TaskImportError: the file cannot be read to its end; naming file, line and reason.
     """
     line = 0
-    suffixes = Path(path).suffixes
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     is_csv = '.csv' in (suffixes[-1:] if suffixes[-1:] and suffixes[-1] not in _OPENERS else suffixes[-2:-1])
     try:
         with open_anything(path) as file:
@@ -196,6 +201,7 @@ def _json_objects(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | str]]
 
 
 def _csv_objects(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    csv.field_size_limit(MAX_LINE_BYTES)  # of the whole process, as it happens
     rows = csv.reader((line.decode('utf-8') for line in _lines(file)), strict=True)
     header = next(rows, [])
     if len(set(header)) != len(header) or not all(header) or any('\0' in name for name in header):
@@ -229,13 +235,14 @@ def check(
     """
     report = Report()
     seen_media: set[tuple[Path, str]] = set()
+    known = _KnownTasks(task_type.type_name)
     for path in paths:
         for item in read_records(path):
             progress()
             try:
                 if isinstance(item, TaskImportError):
                     raise item
-                make_id(task_type.type_name, item.data, key)
+                made = make_id(task_type.type_name, item.data, key)
                 _check_media(task_type, item, max_media_bytes, seen_media, report.hosts)
             except TaskImportError as error:
                 report.invalid += 1
@@ -243,9 +250,29 @@ def check(
                     report.problems.append(_located(item, error))
             else:
                 report.records += 1
+                known.add(made)
                 if len(report.first) < 3:
                     report.first.append(item.data)
+    report.duplicates = known.count()
     return report
+
+
+class _KnownTasks:
+    """Counts ids that are tasks of a type already. Doubles inside the files are found when they are stored."""
+
+    def __init__(self, task_type: str) -> None:
+        self._type = task_type
+        self._waiting: list[str] = []
+        self._found = 0
+
+    def add(self, made: str) -> None:
+        self._waiting.append(made)
+        if len(self._waiting) == CHUNK:
+            self._found, self._waiting = self.count(), []
+
+    def count(self) -> int:
+        owners = owners_of([*self._waiting, *(f'{made}.{self._type}' for made in self._waiting)])
+        return self._found + sum(owner == self._type for owner in owners.values())
 
 
 def make_id(task_type: str, record: Mapping[str, Any], key: str | None) -> str:
@@ -343,13 +370,12 @@ def store(
     loaded = duplicates = 0
     with _only_load_of(task_type, batch_id) as keeper:
         template = prototype(task_type, batch_id, keeper.id)
-        for chunk in chunked(tasks, CHUNK):
+        for chunk in chunked(keeper.beating(tasks), CHUNK):
             documents = new_documents(task_type, chunk, template, start=loaded)
             if documents:
                 AbstractTask._get_collection().insert_many(documents)
             loaded += len(documents)
             duplicates += len(chunk) - len(documents)
-            keeper.beat()
 
         def publish_load() -> None:
             publish(loaded)
@@ -367,6 +393,15 @@ class _Keeper:
         self.id = load_id
         self._clock = clock
         self._loads = Load._get_collection()
+
+    def beating(self, tasks: Iterable[NewTask]) -> Iterator[NewTask]:
+        """The tasks; whoever takes them shows now and then that he is alive: storing their files may take long."""
+        due = time.monotonic() + BEAT_EVERY_S
+        for task in tasks:
+            if time.monotonic() > due:
+                self.beat()
+                due = time.monotonic() + BEAT_EVERY_S
+            yield task
 
     def beat(self) -> None:
         """Say that the load goes on.
@@ -395,6 +430,7 @@ def _only_load_of(task_type: 'AbstractTaskType', batch_id: str | None) -> Iterat
         'createdAt': now,
         'loading': True,
         'heartbeat': now,
+        'holder': _holder(),
     }
     try:
         loads.insert_one(document)
@@ -412,12 +448,29 @@ def _only_load_of(task_type: 'AbstractTaskType', batch_id: str | None) -> Iterat
 
 def remove_dead_loads(task_type: str, now: datetime) -> int:
     """Delete what killed loads of a type have left; returns their number."""
-    dead = list(
-        Load._get_collection().find({'taskType': task_type, 'loading': True, 'heartbeat': {'$lt': now - HEARTBEAT}})
-    )
+    loading = Load._get_collection().find({'taskType': task_type, 'loading': True})
+    dead = [found for found in loading if aware(found['heartbeat']) < now - HEARTBEAT or _has_died(found)]
     for found in dead:
         _remove(found['_id'])
     return len(dead)
+
+
+def _holder() -> str:
+    return f'{socket.gethostname()} {os.getpid()}'
+
+
+def _has_died(load: Mapping[str, Any]) -> bool:
+    """Whether the process of a load was one of this machine, and is no more: nobody has to wait for its heartbeat then."""
+    host, _, process = str(load.get('holder', '')).partition(' ')
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _remove(load_id: ObjectId) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -151,15 +152,15 @@ def load_command(
     files = [found for pattern in path for found in _expanded(pattern)]
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
-        report = loading.check(task_type, files, max_media_bytes=limit, key=key)
+        with _Bar(None, 'Checking') as bar:
+            report = loading.check(task_type, files, max_media_bytes=limit, key=key, progress=bar.advance)
         _tell_problems(report)
         _tell_blocked(report)
+        if dry_run:
+            _tell_first(report, len(files))
         if report.invalid and not skip_invalid:
             raise TaskImportError(f'{report.invalid} of {report.records + report.invalid} records are not valid.')
         if dry_run:
-            click.echo(f'{report.records} records in {len(files)} files can be loaded. The first of them:')
-            for data in report.first:
-                click.echo(json.dumps(data, ensure_ascii=False, indent=2))
             return
         with _Bar(report.records + report.invalid) as bar:
             result = load_files(
@@ -200,6 +201,14 @@ def _tell_problems(report: loading.Report) -> None:
         click.echo(f'… and {report.invalid - len(report.problems)} more', err=True)
 
 
+def _tell_first(report: loading.Report, files: int) -> None:
+    of = f'{report.records} of {report.records + report.invalid} records in {files} files are valid'
+    known = f'{report.duplicates} of them are tasks already' if report.duplicates else 'none of them is a task already'
+    click.echo(f'{of}, {known}. The first of them:')
+    for data in report.first:
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
 def _tell_blocked(report: loading.Report) -> None:
     allowed = current_app.config['MEDIA_ORIGINS']
     for host in sorted(host for host in report.hosts if not media.is_allowed(host, allowed)):
@@ -212,10 +221,11 @@ def _tell_blocked(report: loading.Report) -> None:
 class _Bar:
     """A progress bar on a terminal, with the rate and the time left; elsewhere nothing."""
 
-    def __init__(self, length: int, label: str = 'Loading') -> None:
+    def __init__(self, length: int | None, label: str = 'Loading') -> None:
         self._started = time.monotonic()
         self._number = self._shown = 0
         self._bar = click.progressbar(
+            count() if length is None else None,  # nobody knows how many there are
             length=length,
             label=label,
             file=sys.stderr,

@@ -295,7 +295,8 @@ class Load(Document):
 
     Its tasks are handed out while their batch is open, or if there is no such batch. ``finished`` is noted when the batch
     has closed, and taken away when it opens again.
-    While ``loading`` its tasks are not to be seen; ``heartbeat`` shows that the process that loads them is alive.
+    While ``loading`` its tasks are not to be seen; ``heartbeat`` shows that the process that loads them is alive,
+    ``holder`` which one it is (host and process id).
     """
 
     task_type = StringField(required=True, db_field='taskType')
@@ -304,6 +305,7 @@ class Load(Document):
     finished = BooleanField()
     loading = BooleanField()
     heartbeat = DateTimeField()
+    holder = StringField()
 
     meta = {
         'collection': 'loads',
