@@ -25,6 +25,9 @@ ENABLED_TASKS = {
 SITE_NAME = 'Vulyk workspace'
 SITE_MOTTO = 'Vulyk: crowdsourcing platform'
 
+# Under which terms volunteers give their answers, such as 'CC0 1.0'. Tell it to them; the manifest of every export says so.
+CONTRIBUTORS_TERMS = ''
+
 # The admin pages at /admin/, for users made admins with: ./manage.py admin create
 ENABLE_ADMIN = True
 

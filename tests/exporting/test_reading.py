@@ -74,6 +74,13 @@ def test_addresses_are_filled_in_on_demand(single, work):
     assert {line[0]['user']['email'] for _, line in read(single, Wanted('b1'))} == {''}
 
 
+def test_username_of_old_times_that_is_an_address_is_cut_off(single):
+    (task,) = make_tasks(single, 1, batch='b1')
+    answer(single, task, make_user(username='ann@example.org'), {'n': 1})
+    ((_, (entry,)),) = read(single, Wanted('b1'))
+    assert entry['user'] == {'username': 'ann', 'email': ''}
+
+
 def test_people_without_address_have_none_in_exports_either(single):
     (task,) = make_tasks(single, 1, batch='b1')
     answer(single, task, make_user(email=None), {'n': 1})
@@ -91,11 +98,17 @@ def test_counted_answers_are_told_from_extra_ones(plain):
 def test_documents_of_an_old_database_are_read(single):
     user = make_user(username='ann')
     get_db().tasks.insert_one({'_id': 't', 'taskType': 'plain_task', 'batch': 'b1', 'task_data': {'when': NOW}})
-    get_db().reports.insert_one(
-        {'task': 't', 'createdBy': user.id, 'createdAt': NOW, 'taskType': 'plain_task', 'result': {'n': 1}}
+    get_db().reports.insert_many(
+        [
+            {'task': 't', 'createdBy': user.id, 'createdAt': NOW, 'taskType': 'plain_task', 'result': {'n': 1}},
+            {'task': 't', 'taskType': 'plain_task'},
+        ]
     )
-    ((_, (entry,)),) = read(single, Wanted('__all__', closed=False, with_sessions=True))
+    ((_, (entry, bare)),) = read(
+        single, Wanted('__all__', closed=False, with_sessions=True, since=NOW - timedelta(days=1))
+    )
     assert (entry['task']['id'], entry['task']['closed'], entry['answer']) == ('t', False, {'n': 1})
+    assert (bare['answer'], bare['user']) == (None, {'username': '', 'email': ''})
     assert list(read(single, Wanted('b1'))) == []
 
 
@@ -114,7 +127,7 @@ def kill_cursors() -> int:
 
 def test_reading_survives_the_loss_of_its_cursor(single, work, monkeypatch):
     monkeypatch.setattr(reading, 'ANSWERS_AT_ONCE', 1)
-    monkeypatch.setattr(reading.time, 'sleep', lambda seconds: None)
+    monkeypatch.setattr(reading, 'sleep', lambda seconds: None)
     found, killed = [], 0
     for task_id, _ in read(single, Wanted('b1')):
         found.append(task_id)
@@ -125,7 +138,7 @@ def test_reading_survives_the_loss_of_its_cursor(single, work, monkeypatch):
 
 def test_reading_gives_up_when_nothing_helps(single, work, monkeypatch):
     pauses = []
-    monkeypatch.setattr(reading.time, 'sleep', pauses.append)
+    monkeypatch.setattr(reading, 'sleep', pauses.append)
 
     def fail(self, *query):
         raise CursorNotFound('gone', 43)

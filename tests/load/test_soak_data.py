@@ -20,6 +20,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from tests.conftest import FIXTURES
+from vulyk import mongod
 from vulyk.exporting.reading import TASKS_AT_ONCE
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
@@ -28,6 +29,7 @@ from vulyk.utils import chunked
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 TASKS = int(os.environ.get('SOAK_TASKS', 1_000_000))
+CACHE_GB = 2
 MAX_MEMORY_MB = 300  # far below what a million of anything takes
 ROOT = Path(__file__).parents[2]
 SETTINGS = """SECRET_KEY = 'a key for tests only, long enough'
@@ -45,18 +47,24 @@ class Run(NamedTuple):
 
 
 @pytest.fixture(scope='module')
-def database(mongo_uri: str) -> Iterator[Database]:
-    """A database of its own, deleted in the end."""
-    with pymongo.MongoClient(mongo_uri) as client:
-        yield client['soak_data']
-        client.drop_database('soak_data')
+def server(test_folder: Path) -> Iterator[str]:
+    """The address of a MongoDB with room for the indexes, which that of the other tests does not have."""
+    yield mongod.acquire(test_folder / 'soak-mongo', cache_gb=CACHE_GB)
+    mongod.release(test_folder / 'soak-mongo', wait_s=60)
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory: pytest.TempPathFactory, mongo_uri: str) -> Path:
+def database(server: str) -> Iterator[Database]:
+    """The database that the commands work on."""
+    with pymongo.MongoClient(server) as client:
+        yield client['soak_data']
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory, server: str) -> Path:
     """A site's folder, with a file of tasks."""
     path = tmp_path_factory.mktemp('soak')
-    (path / 'local_settings.py').write_text(SETTINGS.format(uri=mongo_uri))
+    (path / 'local_settings.py').write_text(SETTINGS.format(uri=server))
     with gzip.open(path / 'tasks.jsonl.gz', 'wt', compresslevel=1) as file:
         for number in range(TASKS):
             text = 'The line of a register that somebody has to read'

@@ -4,13 +4,13 @@ A few hundred tasks at a time are read together with their answers from one snap
 answers are as they were at one moment, however long the export takes, and the export can go on after any task.
 """
 
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bson
@@ -21,7 +21,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from vulyk.models.fields import decode
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Load
+from vulyk.models.tasks import EPOCH, AbstractAnswer, AbstractTask, Load
 from vulyk.models.user import User
 from vulyk.utils import aware, chunked
 
@@ -94,7 +94,7 @@ def _persistently(
             failures += 1
             if failures >= TRIES or not _may_pass(error):
                 raise
-            time.sleep(failures)
+            sleep(failures)
         else:
             if after == before:
                 return
@@ -127,7 +127,7 @@ class _Reader:
         self._task_model, self._answer_model = task_type.task_model, task_type.answer_model
         self._of_type = {'taskType': task_type.type_name}
         self._shaped_by_plugin = task_type.shapes_lines()
-        self._people: dict[ObjectId, _Person] = {}
+        self._people: dict[ObjectId | None, _Person] = {}
         self._index = self._index_in_order()
 
     def read_behind(self, after: str) -> Iterator[tuple[str, Entries | None]]:
@@ -173,7 +173,7 @@ class _Reader:
 
     def _is_wanted(self, answers: list[tuple[Raw, dict[str, Any]]]) -> bool:
         since = self._wanted.since
-        return since is None or any(aware(answer['createdAt']) >= since for answer, _ in answers)
+        return since is None or any(aware(answer.get('createdAt', EPOCH)) >= since for answer, _ in answers)
 
     def _some_tasks(self, where: Raw, session: ClientSession, index: Any) -> list[Raw]:
         """As many as fit into one message of the server: that bounds memory, whatever the size of a task."""
@@ -206,7 +206,7 @@ class _Reader:
                     yield answer, entry
 
     def _meet(self, answers: list[Raw]) -> None:
-        strangers = {answer['createdBy'] for answer in answers}.difference(self._people)
+        strangers = {answer.get('createdBy') for answer in answers}.difference(self._people)
         if strangers:
             found = {user.id: user for user in User.objects(id__in=list(strangers)).no_dereference()}
             nobody = User(username='')
@@ -217,14 +217,14 @@ class _Reader:
                 )
 
     def _entry(self, task: Raw, answer: Raw) -> dict[str, Any]:
-        person = self._people[answer['createdBy']]
+        person = self._people[answer.get('createdBy')]
         if self._shaped_by_plugin:
             document = self._answer_model._from_son(answer)
             document.task = self._task_model._from_son(task)
             document.created_by = person.document
             entry = document.as_dict()
         else:
-            data = {'id': task['_id'], 'closed': task.get('closed', False), 'data': _json(task.get('task_data'))}
+            data = {'id': task['_id'], 'closed': bool(task.get('closed')), 'data': _json(task.get('task_data'))}
             entry = {'task': data, 'answer': _json(answer.get('result')), 'user': person.public}
         if self._wanted.with_emails and isinstance(entry.get('user'), dict):
             entry['user'] = {**entry['user'], 'email': person.email}

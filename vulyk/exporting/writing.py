@@ -132,6 +132,7 @@ def write_file(export: Export, path: Path, *, resume: bool, facts: Mapping[str, 
                     for piece in shaper.table(part):
                         packer.write(piece)
                     packer.finish()
+                    os.fsync(file.fileno())
             complete = work.table if shaper.is_table else work.part
             sums = {'name': target.name, **_sums(complete)}
             work.publish(complete, target, manifest(export, sums, shaper.names(), facts))
@@ -237,6 +238,7 @@ def _collect(export: Export, work: _Workplace, part: IO[bytes], suffix: str, *, 
             work.save({**state, 'columns': list(shaper.columns)})
             written = 0
     packer.finish()
+    os.fsync(part.fileno())
     return shaper
 
 

@@ -293,8 +293,11 @@ class User(Document, UserMixin):
         return task_type.stats_of(self.id)
 
     def as_dict(self) -> dict[str, str]:
-        """What others may know of this member; the key ``email`` stays for old scripts and is empty."""
-        return {'username': self.username, 'email': ''}
+        """What others may know of this member; the key ``email`` stays for old scripts and is empty.
+
+        Of a username of old times that is an address, what stands before the ``@``.
+        """
+        return {'username': (self.username or '').partition('@')[0], 'email': ''}
 
     def set_password(self, password: str) -> None:
         """Keep the hash of a new password; the caller saves.
