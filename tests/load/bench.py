@@ -24,7 +24,7 @@ from typing import Any
 
 import pymongo
 
-from tests.load import bench_http, bench_report, bench_site
+from tests.load import bench_game, bench_http, bench_report, bench_site
 from tests.load.bench_site import BenchError
 from vulyk import mongod
 
@@ -99,6 +99,7 @@ class Bench:
         self.folder = folder
         small = sizes[-1] <= 10_000
         self.rounds, self.round_trips = (10, 100) if small else (30, 240)
+        self._game_answers = 400 if small else bench_game.ANSWERS
         self._started = time.monotonic()
         self._sites: dict[str, dict[str, Any]] = {str(size): {} for size in sizes}
 
@@ -119,6 +120,8 @@ class Bench:
             for size in self.sizes:
                 self._say(f'{size:,}: returned tasks, and the checker')
                 self._finish(size, mains[size])
+        self._say('the game')
+        game = bench_game.measure(uri, str(self.folder), self._game_answers)
         return {
             'when': datetime.now(UTC).isoformat(timespec='seconds'),
             'seconds': round(time.monotonic() - self._started, 1),
@@ -127,6 +130,7 @@ class Bench:
             'settings': {'runs': RUNS, 'rounds': self.rounds, 'round_trips': self.round_trips, 'cache_gb': CACHE_GB},
             'sizes': self.sizes,
             'sites': self._sites,
+            'game': game,
         }
 
     def _site(self, ends: contextlib.ExitStack, uri: str, size: int, kind: str) -> Remote:

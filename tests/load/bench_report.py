@@ -14,6 +14,7 @@ MAX_GROWTH = 1.3
 MIN_OF_FLOOR = 0.5
 ROUND_TRIPS_PER_S = 150
 NEXT_MS = 10
+GAME_SHARE, GAME_AWARDS = 1.5, 50
 ROUTES = ('next', 'next?ahead=1', 'done', 'done, closes', 'skip', 'leaderboard', 'home page')
 
 
@@ -31,7 +32,8 @@ def timing(runs: list[Line], who: str, route: str) -> tuple[float, float]:
 
 def tables(results: Results) -> str:
     """All sizes, for people."""
-    return '\n'.join(line for size in results['sizes'] for line in _size_tables(size, results['sites'][str(size)]))
+    sizes = [line for size in results['sizes'] for line in _size_tables(size, results['sites'][str(size)])]
+    return '\n'.join([*sizes, '', *game_table(results['game'])])
 
 
 def targets(results: Results) -> list[Line]:
@@ -41,6 +43,7 @@ def targets(results: Results) -> list[Line]:
     if len(sites) > 1:
         found += _growth_targets(sites)
     found += _rate_targets(sites)
+    found += game_targets(results['game'])
     return found
 
 
@@ -95,6 +98,23 @@ def _size_tables(size: int, site: Line) -> Iterator[str]:
         times = [f'{percentile(case["ms"], share):.1f}' if case['ms'] else '' for share in (0.5, 0.95)]
         expired = f'{case["expired"]["commands"]} / {case["expired"]["keys"]:,}'
         yield f'    {case["name"]:<64}{times[0]:>8}{times[1]:>7}{_costs(case["costs"])}{expired:>16}'
+
+
+def game_table(game: Line) -> list[str]:
+    """What ``done`` takes with and without the game, for people."""
+    lines = [
+        f'{game["answers"]:,} answers with the game, {game["awards"]} badges; 200 rules, 10,000 work sessions each',
+        '',
+    ]
+    lines.append(f'  {"done":<26}{"p50 ms":>9}{"p95 ms":>9}{"commands":>10}')
+    for title, times, costs in (
+        ('without the game', game['off'], []),
+        ('with the game', game['on'], game['commands']),
+        ('with the game, new badge', [], game['commands_reached']),
+    ):
+        pair = (percentile(times, 0.5), percentile(times, 0.95))
+        lines.append(f'  {title:<26}{_times(pair)}{_range(costs) if costs else "":>10}')
+    return lines
 
 
 def _times(times: tuple[float, float]) -> str:
@@ -174,6 +194,19 @@ def _rate_targets(sites: dict[int, Line]) -> Iterator[Line]:
         if size <= 100_000:
             p50, _ = timing(site['runs'], 'site', 'next')
             yield _line(f'aim: next under {NEXT_MS} ms for one person, {size:,}', p50, p50 < NEXT_MS)
+
+
+def game_targets(game: Line) -> Iterator[Line]:
+    """Those of the game."""
+    for name, share in (('p50', 0.5), ('p95', 0.95)):
+        off, on = percentile(game['off'], share), percentile(game['on'], share)
+        where = f'{on:.1f} ms with, {off:.1f} ms without'
+        ratio = on / off
+        yield _line(f'{name} of done with the game ≤ {GAME_SHARE} × without', ratio, ratio <= GAME_SHARE, where)
+    most, least = max(game['commands']), min(game['commands'])
+    yield _line('commands per done with the game, no badge: always the same', most, most == least, f'from {least}')
+    awards = game['awards']
+    yield _line(f'badges given meanwhile ≥ {GAME_AWARDS}', awards, awards >= GAME_AWARDS)
 
 
 def _line(target: str, number: float, met: bool, where: str = '') -> Line:

@@ -154,7 +154,7 @@ class Site:
         self.profiler = Profiler(uri, self.database)
         self._data: Any = pymongo.MongoClient(uri)[self.database]
         self._worlds: dict[str, World] = {}
-        self._tables = [found for found in gc.get_objects() if type(found) is Recent]  # isinstance asks weak proxies
+        self._tables = all_tables()
 
     def seed(self) -> list[dict[str, Any]]:
         """Write the data; what there is, for each task type."""
@@ -258,10 +258,7 @@ class Site:
         return {'costs': costs, 'expired': expired, 'ms': ms}
 
     def _keep_tables(self) -> None:
-        """Let nothing that is remembered for some seconds be too old for the next request."""
-        for table in self._tables:
-            for place, (_, value) in list(table._values.items()):
-                table._values[place] = (time.monotonic() + 60, value)
+        keep_tables(self._tables)
 
     def _forget_tables(self) -> None:
         for table in self._tables:
@@ -404,6 +401,18 @@ def serve(connection: Connection, *arguments: Any) -> None:
         return
     except BaseException as error:
         connection.send((False, f'{type(error).__name__}: {error}\n{traceback.format_exc()}'))
+
+
+def all_tables() -> list[Any]:
+    """What this process remembers for some seconds."""
+    return [found for found in gc.get_objects() if type(found) is Recent]  # isinstance asks weak proxies
+
+
+def keep_tables(tables: list[Any]) -> None:
+    """Let nothing in them be too old for the next request."""
+    for table in tables:
+        for place, (_, value) in list(table._values.items()):
+            table._values[place] = (time.monotonic() + 60, value)
 
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
