@@ -58,6 +58,13 @@ def test_changed_rule_is_a_new_version(game, tmp_path):
     assert (model.bonus, model.version) == (9, 2)
 
 
+def test_stored_rule_that_is_none_is_listed_and_not_exported(game, tmp_path):
+    RuleModel._get_collection().insert_one({'_id': 'x', '_cls': 'RuleModel', 'name': 'old'})
+    assert 'x  old: no rule (tasks_number, days_number:' in game('rules', 'list').stdout
+    done = game('rules', 'export', tmp_path / 'out.json')
+    assert (done.exit_code, 'rule x (old)' in done.stderr, (tmp_path / 'out.json').exists()) == (1, True, False)
+
+
 GOOD = json.dumps(RULE)
 
 
@@ -223,6 +230,7 @@ def test_payouts_of_another_month_or_nobody(game, donated):
         ['--period', '2026-13'],
         ['--period', '2026-1'],
         ['--period', 'may'],
+        ['--reference', '4711'],
     ],
 )
 def test_unclear_payouts_are_refused(game, donated, arguments):

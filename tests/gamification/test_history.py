@@ -123,6 +123,9 @@ def test_stored_rule_that_is_none_disturbs_nobody(play, member):
     play.answer(member)
     assert state_of(member)['achievements'] == [good.id]
     assert 'old' in next(audit.audit_rules())
+    assert [badge['id'] for badge in play.app.test_client().get('/gamification/badges').json['result']['badges']] == [
+        good.id
+    ]
 
 
 def test_days_are_those_of_the_volunteer_where_the_rule_says_so(play, member, mine):

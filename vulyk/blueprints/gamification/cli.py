@@ -10,7 +10,7 @@ from bson import ObjectId
 from flask.cli import with_appcontext
 
 from vulyk.blueprints.gamification import audit, exchange, migration, services
-from vulyk.blueprints.gamification.core.rules import Rule
+from vulyk.blueprints.gamification.core.rules import Rule, RuleValidationException
 from vulyk.blueprints.gamification.exchange import ExchangeError, Imported
 from vulyk.blueprints.gamification.game import the_game
 from vulyk.blueprints.gamification.models.foundations import FundModel
@@ -34,7 +34,11 @@ def rules_group() -> None:
 def list_rules() -> None:
     """List the rules: id, project, name, condition, bonus, and how many have the badge."""
     for model in RuleModel.objects.order_by('task_type_name', 'name'):
-        rule = model.to_rule()
+        try:
+            rule = model.to_rule()
+        except RuleValidationException as error:  # stored by an older version, which did not look
+            click.echo(f'{model.id}  {model.name}: no rule ({error})')
+            continue
         state = '' if model.enabled is not False else ' (switched off)'
         owners = audit.owners_of(rule.id)
         where = rule.scope or 'all projects'
@@ -54,7 +58,11 @@ def import_rules(file: Path) -> None:
 @with_appcontext
 def export_rules(file: Any) -> None:
     """Write all rules as JSON to FILE, or to the screen."""
-    file.write(exchange.export_rules())
+    try:
+        text = exchange.export_rules()
+    except ExchangeError as error:
+        raise click.ClickException(f'{error} Correct or delete it in the admin pages.') from error
+    file.write(text)
 
 
 def condition(rule: Rule) -> str:
@@ -119,6 +127,8 @@ def payouts_command(fund: str | None, period: str | None, mark_paid: bool, refer
         raise click.BadParameter(f'There is no fund {fund!r}.', param_hint='--fund')
     if period is not None:
         _check_period(period)
+    if reference and not mark_paid:
+        raise click.UsageError('--reference belongs to --mark-paid.')
     if mark_paid:
         if fund is None or period is None:
             raise click.UsageError('--mark-paid needs --fund and --period: each payout is one transfer.')

@@ -11,7 +11,7 @@ from flask import current_app
 from mongoengine import ValidationError
 
 from vulyk.blueprints.gamification.core.parsing import JsonRuleParser, RuleParsingException
-from vulyk.blueprints.gamification.core.rules import Rule
+from vulyk.blueprints.gamification.core.rules import Rule, RuleValidationException
 from vulyk.blueprints.gamification.models.foundations import FundModel, check_logo
 from vulyk.blueprints.gamification.models.rules import RuleModel, forget_rules
 from vulyk.models.transaction import in_transaction
@@ -107,10 +107,16 @@ def _change(model: RuleModel, wanted: RuleModel) -> None:
 
 
 def export_rules() -> str:
-    """All rules as JSON that :func:`import_rules` reads."""
+    """All rules as JSON that :func:`import_rules` reads.
+
+    :raises ExchangeError: one that an older version has stored is none.
+    """
     rules = []
     for model in RuleModel.objects.order_by('task_type_name', 'name'):
-        facts = model.to_rule().to_dict()
+        try:
+            facts = model.to_rule().to_dict()
+        except RuleValidationException as error:
+            raise ExchangeError(f'rule {model.id} ({model.name}): {error}') from error
         del facts['id']  # it follows from name and task type
         rules.append(facts)
     return json.dumps(rules, ensure_ascii=False, indent=2) + '\n'

@@ -1,6 +1,7 @@
 """Stored rules, filters for them, and the awards they have led to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from bson import ObjectId
@@ -134,7 +135,7 @@ class RuleModel(Document):
         query = rule_filter.to_query() & Q(id__nin=list(skip_ids)) & Q(enabled__ne=False)
         if not is_weekend:
             query &= Q(is_weekend__ne=True)
-        return (model.to_rule() for model in cls.objects(query).order_by('id'))
+        return _rules_of(cls.objects(query).order_by('id').as_pymongo())
 
     @classmethod
     def from_rule(cls, rule: Rule) -> 'RuleModel':
@@ -159,22 +160,7 @@ class RuleModel(Document):
 
         :raises RuleValidationException: the document holds none.
         """
-        return rule_from_dict(
-            {
-                'id': self.id,
-                'badge': self.badge or '',
-                'name': self.name or '',
-                'description': self.description or '',
-                'bonus': self.bonus or 0,
-                'tasks_number': self.tasks_number or 0,
-                'days_number': self.days_number or 0,
-                'is_weekend': bool(self.is_weekend),
-                'is_adjacent': bool(self.is_adjacent),
-                'semantics': self.semantics,
-                'task_type_name': self.task_type_name,
-            },
-            version=self.version or 1,
-        )
+        return _rule_of(self.to_mongo())
 
 
 class AwardModel(Document):
@@ -234,14 +220,38 @@ class RuleTable(NamedTuple):
 
 
 def _read_table(_key: str) -> RuleTable:
-    last_id, rules = _last_id(), []
-    for model in RuleModel.objects.order_by('id'):
-        try:
-            if model.enabled is not False:
-                rules.append(model.to_rule())
-        except RuleValidationException:  # an older version stored it unchecked; "audit" names it
-            continue
+    last_id = _last_id()
+    # Bare: making documents of hundreds of rules would take longer than counting an answer.
+    rules = list(_rules_of(RuleModel._get_collection().find({'enabled': {'$ne': False}}, sort=[('_id', 1)])))
     return RuleTable(rules, needs_of(rules), last_id)
+
+
+def _rules_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[Rule]:
+    """The rules of stored documents; those that are none, as an older version did not look, are named by "audit" only."""
+    for stored in documents:
+        with suppress(RuleValidationException):
+            yield _rule_of(stored)
+
+
+def _rule_of(stored: Mapping[str, Any]) -> Rule:
+    """The rule of a stored document.
+
+    :raises RuleValidationException: it holds none.
+    """
+    facts = {
+        'id': stored.get('_id'),
+        'badge': stored.get('badge') or '',
+        'name': stored.get('name') or '',
+        'description': stored.get('description') or '',
+        'bonus': stored.get('bonus') or 0,
+        'tasks_number': stored.get('tasksNumber') or 0,
+        'days_number': stored.get('daysNumber') or 0,
+        'is_weekend': bool(stored.get('isWeekend')),
+        'is_adjacent': bool(stored.get('isAdjacent')),
+        'semantics': stored.get('semantics'),
+        'task_type_name': stored.get('task_type_name'),
+    }
+    return rule_from_dict(facts, version=stored.get('version') or 1)
 
 
 def _last_id() -> str | None:
