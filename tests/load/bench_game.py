@@ -38,7 +38,7 @@ from vulyk.models.user import Group, User
 ANSWERS = 2_000
 RULES, WITHIN_REACH = 200, 20
 PAST, PAST_DAYS = 10_000, 730  # work sessions of each volunteer
-VOLUNTEERS = 4  # with the game, and as many without
+VOLUNTEERS = 3  # with the game, and as many without
 PROFILED = 100
 KIND, OTHER = 'game_task', 'other_task'
 DATABASE = 'bench_game'
@@ -142,7 +142,9 @@ def _make_site(uri: str, folder: str) -> Flask:
 
     for name in (KIND, OTHER):
         attributes = {'task_model': PlainTask, 'answer_model': PlainAnswer, 'type_name': name, 'template': 'index.html'}
-        kind = type('Measured', (AbstractGamifiedTaskType,), {**attributes, 'lease': timedelta(hours=12), 'redundancy': 100})({})
+        kind = type(
+            'Measured', (AbstractGamifiedTaskType,), {**attributes, 'lease': timedelta(hours=12), 'redundancy': 100}
+        )({})
         kind.package = app.task_types['plain_task'].package
         kind.clock = CLOCK
         kind._work_session_manager = WorkSessionManager(WorkSession, clock=CLOCK)

@@ -25,7 +25,7 @@ AT_ONCE = WriteConcern(w=1)
 _turns: 'WeakValueDictionary[str, threading.Lock]' = WeakValueDictionary()
 
 
-def in_transaction(work: Callable[[], T], *, turn: str = '') -> T:
+def in_transaction(work: Callable[[], T], *, turn: str = '', at_once: bool = False) -> T:
     """Run ``work`` so that all its database writes happen or none does, and return what it returns.
 
     ``work`` may run several times, because the driver repeats it after a write conflict: it must read what it decides on
@@ -34,6 +34,7 @@ def in_transaction(work: Callable[[], T], *, turn: str = '') -> T:
 
     :param turn: what the work is about, if all of it changes the same document. Threads of this process then take turns,
         which is cheaper than having the database refuse all but one of them, again and again.
+    :param at_once: do not wait until it can no longer get lost (see ``AT_ONCE``): it is done again then.
     """
     if _pending.get() is not None:
         return work()
@@ -42,7 +43,7 @@ def in_transaction(work: Callable[[], T], *, turn: str = '') -> T:
         return _collect(work)()
     # Binding makes mongoengine's writes join the session; without it they would silently escape the transaction.
     with _turn(turn), client.start_session() as session, session.bind(end_session=False):
-        finish = session.with_transaction(lambda _session: _collect(work))
+        finish = session.with_transaction(lambda _session: _collect(work), write_concern=AT_ONCE if at_once else None)
     return finish()
 
 

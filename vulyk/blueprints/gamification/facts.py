@@ -103,13 +103,16 @@ class _Gain(NamedTuple):
 def book_answer(answered: Answered) -> None:
     """Count an answer: points, coins, badges, level. Told again it changes nothing.
 
+    The volunteer does not wait until the database has it safe. A server that loses it loses what it wrote later too: that
+    this answer need not be told again.
+
     One of a task type that earns nothing only moves the counters of the rules for all types.
     """
     if gamified_type(answered.task_type) is None:
-        in_transaction(lambda: _count_only(answered))
+        in_transaction(lambda: _count_only(answered), at_once=True)
         return
     with suppress(AlreadyBookedError):
-        _with_state(answered.user, lambda: _book_answer(answered, _look(answered)))
+        _with_state(answered.user, lambda: _book_answer(answered, _look(answered)), at_once=True)
 
 
 def _look(answered: Answered) -> _View:
@@ -431,13 +434,13 @@ def _is_paid(fact: dict[str, Any]) -> bool:
 # --- the transaction ----------------------------------------------------------------------------------------------------
 
 
-def _with_state(user_id: ObjectId, work: Callable[[], T]) -> T:
+def _with_state(user_id: ObjectId, work: Callable[[], T], *, at_once: bool = False) -> T:
     """Run ``work`` in a transaction; if it finds that the user has no state, make one and run it again."""
     try:
-        return in_transaction(work)
+        return in_transaction(work, at_once=at_once)
     except _NoStateError:
         UserStateModel.ensure(user_id)
-        return in_transaction(work)
+        return in_transaction(work, at_once=at_once)
 
 
 def _state_of(user_id: ObjectId) -> State:

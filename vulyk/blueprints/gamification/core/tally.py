@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -73,13 +73,26 @@ class _Sums:
     """Sums over the latest days, added up once for the hundred rules that look at them."""
 
     def __init__(self, recent: Mapping[int, int]) -> None:
+        self._recent = recent
         self._days = sorted(recent)
-        self._weekend = [day for day in self._days if is_weekend(day)]
-        self._answers = _suffix_sums(recent[day] for day in self._days)
-        self._weekend_answers = _suffix_sums(recent[day] for day in self._weekend)
+
+    @cached_property
+    def _answers(self) -> list[int]:
+        return _suffix_sums([self._recent[day] for day in self._days])
+
+    @cached_property
+    def _weekend(self) -> list[int]:
+        return [day for day in self._days if is_weekend(day)]
+
+    @cached_property
+    def _weekend_answers(self) -> list[int]:
+        return _suffix_sums([self._recent[day] for day in self._weekend])
+
+    @cached_property
+    def _weeks(self) -> list[int]:
         weeks = [week_of_utc(day) for day in self._weekend]
-        is_new = (weeks[place] not in weeks[place + 1 : place + 2] for place in range(len(weeks)))
-        self._weeks = _suffix_sums(map(int, is_new))
+        last_of_week = [week != later for week, later in zip(weeks, [*weeks[1:], None], strict=False)]
+        return _suffix_sums(map(int, last_of_week))
 
     def answers(self, first: int, *, on_weekends: bool) -> int:
         """Answers from that day on."""
