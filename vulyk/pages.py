@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from vulyk.models.task_types import AbstractTaskType
 
-ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info', 'social.auth', 'social.complete')
+ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info', 'terms', 'social.auth', 'social.complete')
 SHOWN_BATCHES, READ_BATCHES = 3, 50  # for each project on the home page
 NOTHING_LEFT = 'There is no task having type like this'
 View = Callable[..., Any]

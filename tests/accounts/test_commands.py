@@ -9,6 +9,7 @@ from tests.accounts.conftest import PASSWORD, SITE
 from tests.factories import make_user
 from vulyk import control
 from vulyk.models.audit import AuditRecord
+from vulyk.models.exc import InitializationError
 from vulyk.models.user import User
 
 
@@ -97,3 +98,28 @@ def test_shared_address_is_told_and_belongs_to_the_oldest(command, site):
     assert f'belongs to user {oldest.id} too' in command('accounts', 'migrate').output
     assert User.get_by_email('ada@example.org') == oldest
     assert younger.reload().email == 'ADA@example.org'
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+SERVER = {'MAIL_SERVER': 'mail.example.org', 'SITE_URL': SITE, 'MAIL_DEFAULT_SENDER': 'no-reply@example.org'}
+
+
+@pytest.mark.parametrize(
+    ('given', 'reason'),
+    [
+        ({**SERVER, 'SITE_URL': None}, '^SITE_URL: mails need'),
+        ({**SERVER, 'SITE_URL': 'vulyk.example.org'}, '^SITE_URL: must begin with https://'),
+        ({**SERVER, 'MAIL_DEFAULT_SENDER': None}, '^MAIL_DEFAULT_SENDER: '),
+        ({'MAIL_BACKEND': 'smtp'}, '^MAIL_SERVER: '),
+        ({'REGISTRATION': 'maybe'}, "^REGISTRATION: 'maybe' is none of"),
+    ],
+)
+def test_settings_that_cannot_work_stop_the_site_with_the_reason(make_app, given, reason):
+    with pytest.raises(InitializationError, match=reason):
+        make_app(**given)
+
+
+@pytest.mark.parametrize(('given', 'backend'), [({}, 'dummy'), ({'DEBUG': True}, 'console'), (SERVER, 'smtp')])
+def test_way_of_mails_follows_from_the_settings(make_app, given, backend):
+    assert make_app(**given).config['MAIL_BACKEND'] == backend

@@ -72,6 +72,22 @@ def test_site_without_mails_says_whom_to_ask(client):
     assert forget(client).status_code == 200
 
 
+def test_mails_for_one_account_are_limited(visitor, ada, mailbox, site, monkeypatch):
+    monkeypatch.setitem(site.config, 'RATE_LIMITS', {'reset:account': (1, 3600)})
+    assert [forget(visitor, email).status_code for email in ('ada@example.org', 'ADA@example.org', 'b@c.org')] == [
+        200,
+        429,
+        200,
+    ]
+    mailbox.read(1)
+
+
+def test_own_password_cannot_be_guessed_in_an_open_session(hers, ada, site, monkeypatch):
+    monkeypatch.setitem(site.config, 'RATE_LIMITS', {'sign-in:account': (2, 3600)})
+    assert [change(hers, password='wrong').status_code for _ in range(3)] == [422, 422, 429]
+    assert hers.post('/account/delete', data={'password': PASSWORD}).status_code == 429
+
+
 # --- another address --------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from vulyk.accounts import privacy
 from vulyk.accounts.models import RESET, Link
 from vulyk.ext import consistency
 from vulyk.jobs import Job
+from vulyk.models.problems import Problem
 from vulyk.models.social import SocialAccount
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer
@@ -45,6 +46,7 @@ def worked(ada, kind):
 
 def test_download_has_everything_and_no_secrets(hers, worked):
     SocialAccount(user=worked, provider='github', uid='77').save()
+    Problem.tell(worked, 'plain_task', 'some task', 'It is upside down.', datetime.now(UTC))
     response = hers.get('/account/data')
     assert 'attachment' in response.headers['Content-Disposition']
     data = json.loads(response.text)
@@ -53,6 +55,7 @@ def test_download_has_everything_and_no_secrets(hers, worked):
     assert [one['result'] for one in data['answers']] == [{'text': 'Ґ "quoted"'}, {'x': 1}]
     assert [one['zone'] for one in data['work_sessions'] if 'end_time' in one] == ['Europe/Kyiv'] * 2
     assert (data['sign_in_services'][0]['uid'], data['progress'][0]['total']) == ('77', 2)
+    assert data['problems'][0]['text'] == 'It is upside down.'
     assert not set(SECRETS) & set(data['account'])
     assert worked.reload().password not in response.text
 

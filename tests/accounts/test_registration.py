@@ -149,6 +149,16 @@ def test_mail_that_could_not_be_sent_is_sent_later(visitor, mailbox, site):
     mailbox.read(1)
 
 
+def test_form_that_a_program_has_filled_in_makes_no_account(visitor, mailbox):
+    assert 'Look into your mail' in register(visitor, website='https://spam.example').text
+    mailbox.read(0)
+
+
+def test_registering_is_limited(client, app, monkeypatch):
+    monkeypatch.setitem(app.config, 'RATE_LIMITS', {'register': (2, 3600)})
+    assert [register(client, password='short').status_code for _ in range(3)] == [422, 422, 429]
+
+
 # --- without mails ----------------------------------------------------------------------------------------------------
 
 

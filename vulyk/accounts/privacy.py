@@ -16,6 +16,7 @@ from vulyk.accounts.models import Link
 from vulyk.ext import leases
 from vulyk.jobs import DEAD, Job
 from vulyk.models import usernames
+from vulyk.models.problems import Problem
 from vulyk.models.progress import Progress
 from vulyk.models.social import SocialAccount
 from vulyk.models.stats import WorkSession
@@ -45,8 +46,8 @@ def overview(user: User) -> dict[str, Any]:
 def export(user: User) -> Iterator[str]:
     """Everything stored of a user as the text of one JSON object, piece by piece, so that it may be long.
 
-    ``account``, ``answers``, ``withdrawn_answers``, ``work_sessions``, ``sign_in_services``,
-    ``progress``, and a part for each feature that has
+    ``account``, ``answers``, ``withdrawn_answers``, ``work_sessions``, ``problems`` (that
+    were reported), ``sign_in_services``, ``progress``, and a part for each feature that has
     something (see ``on_personal_data_asked`` in :mod:`vulyk.signals`). Hashes and keys for signing in are left out.
     """
     account = User._get_collection().find_one({'_id': user.id}) or {}
@@ -59,6 +60,7 @@ def export(user: User) -> Iterator[str]:
             for one in WithdrawnAnswer._get_collection().find({'answer.createdBy': user.id})
         ),
         'work_sessions': map(_plain, WorkSession._get_collection().find({'user': user.id})),
+        'problems': map(_plain, Problem._get_collection().find({'user': user.id})),
         'sign_in_services': map(_plain, SocialAccount._get_collection().find({'user': user.id})),
         'progress': map(_plain, Progress._get_collection().find({'user': user.id}, {'taskType': 1, 'total': 1})),
     }

@@ -28,7 +28,7 @@ from vulyk.models import audit
 from vulyk.models.database import add_models
 from vulyk.models.exc import InitializationError
 from vulyk.models.user import User
-from vulyk.pages import answers_json, enter, me, page, safe_path
+from vulyk.pages import answers_json, enter, limit_attempts, me, page, safe_path
 from vulyk.utils import HTTPStatus, json_response
 
 if TYPE_CHECKING:
@@ -125,6 +125,11 @@ def register(invitation: str) -> 'ResponseReturnValue':
         by_invitation = gettext('New accounts are by invitation. Ask those who run the site for one.')
         text = by_invitation if way_in == INVITATION else gettext('There are no new accounts at the moment.')
         return message_page(gettext('You cannot register here'), text, status=HTTPStatus.FORBIDDEN)
+    if request.method == 'POST':
+        limit_attempts('register')
+        if request.form.get('website'):  # people do not see this field; programs fill in whatever there is
+            current_app.logger.info('A registration was refused: its form was filled in by a program.')
+            return look_into_your_mail(request.form.get('email', ''))
     version = current_app.config['TERMS_VERSION']
     data = {'email': invited.email or '' if invited else '', 'username': User.free_username()}
     form = RegisterForm(request.form, data=data, asks_for_terms=bool(version))
@@ -197,6 +202,7 @@ def forgot_password() -> 'ResponseReturnValue':
     if not form.validate():
         return refused('forgot_password.html', form=form)
     email = form.email.data or ''
+    limit_attempts('reset', email)
     mails.send_reset(email)
     return look_into_your_mail(email)
 
@@ -267,7 +273,7 @@ def ask_to_agree() -> 'ResponseReturnValue | None':
         return None
     if current_user.is_anonymous or has_agreed():
         return None
-    return redirect(url_for('agree', next=request.full_path.rstrip('?')))
+    return redirect(url_for('agree', next=request.script_root + request.full_path.rstrip('?')))
 
 
 @login_required
@@ -360,6 +366,7 @@ def tell_time_zone() -> Response:
 @login_required
 def change_email() -> 'ResponseReturnValue':
     """Use another address, or confirm the one there is."""
+    limit_attempts('sign-in', me().email or '')
     form = EmailForm(request.form, owner=me(), prefix='email-')
     if not form.validate():
         return not_valid(email_form=form)
@@ -389,6 +396,7 @@ def confirm_email(token: str) -> 'ResponseReturnValue':
 @login_required
 def change_password() -> 'ResponseReturnValue':
     """Sign in with another password from now on; every other browser is signed out."""
+    limit_attempts('sign-in', me().email or '')
     form = PasswordForm(request.form, owner=me(), prefix='password-')
     if not form.validate():
         return not_valid(password_form=form)
@@ -434,6 +442,7 @@ def delete_account() -> 'ResponseReturnValue':
         return message_page(gettext('Your account cannot be deleted'), text, status=HTTPStatus.CONFLICT)
     if request.method == 'GET':
         return page('delete_account.html', form=form, stored=privacy.overview(user))
+    limit_attempts('sign-in', user.email or '')
     if not form.validate():
         return refused('delete_account.html', form=form, stored=privacy.overview(user))
     email = user.email
