@@ -224,11 +224,13 @@ def check(
     *,
     max_media_bytes: int,
     key: str | None = None,
+    count_known: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Report:
     """Read everything, write nothing.
 
     :param key: the field whose value becomes the id of the task.
+    :param count_known: also count the records that are tasks already, which takes a query for every thousand.
     :param progress: called for each record.
     :returns: counts, the first problems and the first tasks.
     :raises TaskImportError: a file that cannot be read to its end.
@@ -250,7 +252,8 @@ def check(
                     report.problems.append(_located(item, error))
             else:
                 report.records += 1
-                known.add(made)
+                if count_known:
+                    known.add(made)
                 if len(report.first) < 3:
                     report.first.append(item.data)
     report.duplicates = known.count()

@@ -407,6 +407,7 @@ FACT_FIELDS: dict[str, dict[str, Any]] = {
 class BatchView(AnswersMixin, ProjectView):
     """Batches. They come by loading a file, and are deleted on the command line, because tasks and answers go with them."""
 
+    list_template = 'admin/vulyk_batches.html'
     can_create = False
     can_delete = False
     column_list = ('id', 'title', 'task_type', 'progress', 'closed', 'priority', 'created_at', 'answers')

@@ -74,6 +74,10 @@ class UploadView(StaffOnly, BaseView):
 
     extra_js = ['/static/admin/load.js']
 
+    def is_visible(self) -> bool:
+        """Not in the menu: the page of batches leads here."""
+        return False
+
     @expose('/')
     def index(self) -> str:
         """The form."""

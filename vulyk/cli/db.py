@@ -153,7 +153,9 @@ def load_command(
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
         with _Bar(None, 'Checking') as bar:
-            report = loading.check(task_type, files, max_media_bytes=limit, key=key, progress=bar.advance)
+            report = loading.check(
+                task_type, files, max_media_bytes=limit, key=key, count_known=dry_run, progress=bar.advance
+            )
         _tell_problems(report)
         _tell_blocked(report)
         if dry_run:
