@@ -1,7 +1,11 @@
 """The site's own pages and JSON routes; their endpoint names are bare, as themes expect."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +22,7 @@ from vulyk import demo
 from vulyk.models import media as media_storage
 from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
-from vulyk.models.facts import FACTS, is_language, to_public
+from vulyk.models.facts import FACTS, in_language, is_language, to_public
 from vulyk.models.fields import parse_json_object
 from vulyk.models.limits import count_attempt, network_of
 from vulyk.models.media import CHUNK_BYTES, WIDTHS
@@ -28,6 +32,8 @@ from vulyk.models.user import User
 from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from flask import Flask
     from flask.typing import ResponseReturnValue
 
@@ -214,6 +220,7 @@ def task_home(type_id: str) -> str:
         'task.html',
         task_type=task_type,
         help_template=help_template(task_type),
+        guide=guide(task_type),
         progress=project_progress(task_type),
         stats=current_user.get_stats(task_type),
         today=WorkSession.number_today(me(), type_id, task_type.clock()),
@@ -450,6 +457,35 @@ def help_template(task_type: 'AbstractTaskType') -> str | None:
         return None
     path = f'{task_type.type_name}/{task_type.helptext_template}'
     return path if path in current_app.jinja_env.list_templates() else None
+
+
+def guide(task_type: 'AbstractTaskType') -> dict[str, Any] | None:
+    """What a first visit begins with, ``{'tour': templates, 'practice': tasks}``; pages of older plugins have none."""
+    if task_type.frontend != 'bootstrap5':
+        return None
+    names = [f'{task_type.type_name}/{name}' for name in (task_type.tour, task_type.examples) if name]
+    return {'tour': names, 'practice': practice_tasks(task_type)}
+
+
+def practice_tasks(task_type: 'AbstractTaskType') -> list[dict[str, Any]]:
+    """The tasks of the file ``practice`` names, with addresses of their files, and what is said to an answer."""
+    if not task_type.practice:
+        return []
+    folder = f'{current_app.config["COLLECT_PLUGIN_DIR_PREFIX"]}{task_type.package}/{Path(task_type.practice).parent}'
+    language = str(get_locale())
+    tasks = []
+    for item in read_practice(files(task_type.package) / task_type.practice):
+        paths = [item['data'][field] for field in task_type.media_fields if field in item['data']]
+        media = {path: url_for('static', filename=f'{folder}/{path}') for path in paths}
+        said = {key: in_language(item[key], language) for key in ('right', 'wrong')}
+        tasks.append({'data': item['data'], 'media': media, 'results': item['results'], **said})
+    return tasks
+
+
+@cache
+def read_practice(path: 'Traversable') -> list[dict[str, Any]]:
+    """The lines of a practice file; the files of a plugin do not change while the site runs."""
+    return [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
 
 
 def project_progress(task_type: 'AbstractTaskType') -> dict[str, int]:

@@ -93,7 +93,7 @@ ENABLE_ADMIN = False
 # --- scripts, styles, files -------------------------------------------------------------------------------------------
 STATIC_FOLDER = 'static'
 TEMPLATES_FOLDER = 'templates'
-JS_ASSETS: list[str] = ['scripts/activity.js', 'scripts/base.js', 'scripts/problem.js']
+JS_ASSETS: list[str] = ['scripts/activity.js', 'scripts/base.js', 'scripts/problem.js', 'scripts/guide.js']
 CSS_ASSETS: list[str] = ['styles/base.css']
 JS_ASSETS_OUTPUT = 'scripts/packed.js'
 CSS_ASSETS_OUTPUT = 'styles/packed.css'

@@ -38,6 +38,13 @@ PLUGINS = {
 TRUE_ANSWERS = ('text', 'label', 'spans', 'fields')  # in the truth.jsonl of samples
 DESKTOP = {'viewport': {'width': 1280, 'height': 900}}
 PHONE = {'viewport': {'width': 390, 'height': 844}, 'has_touch': True, 'is_mobile': True, 'device_scale_factor': 2}
+# Everybody has been on a task page before; a test of first visits sets window.isNewcomer.
+INTRODUCED = """
+    const read = Storage.prototype.getItem;
+    Storage.prototype.getItem = function (key) {
+        return key.startsWith('vulyk:introduced:') && !window.isNewcomer ? '1' : read.call(this, key);
+    };
+"""
 INNER_ADDRESSES = ('data:', 'blob:', 'about:')
 
 TIMEOUT_MS = 10_000
@@ -274,6 +281,7 @@ def open_browser(site: Site, watch: Watch, browser: Browser) -> Iterator[Callabl
     def open_page(**options: Any) -> Page:
         contexts.append(browser.new_context(base_url=site.url, **{**DESKTOP, **options}))
         contexts[-1].set_default_timeout(TIMEOUT_MS)
+        contexts[-1].add_init_script(INTRODUCED)
         watch.follow(contexts[-1])
         return contexts[-1].new_page()
 

@@ -83,6 +83,9 @@ class AbstractTaskType:
     # How it looks
     template: str = ''
     helptext_template: str = ''
+    tour: str = ''
+    examples: str = ''
+    practice: str = ''
     frontend: str = 'legacy'
     JS_ASSETS: list[str] = []
     CSS_ASSETS: list[str] = []

@@ -382,7 +382,7 @@
     const {task} = entry;
     const json = {...frame, result: {...frame.result, task, stats: {...numbers}}};
     State.task_id = task.id;
-    window.VulykActivity?.begin(addressOf('activity', task.id));
+    window.VulykActivity?.begin(entry.practice ? null : addressOf('activity', task.id));
     showStats(numbers);
     show('ready');
     setButtons(true);
@@ -394,6 +394,8 @@
     fillIn(entry.draft);
     if (entry.isChange) {
       complain(say('changing'), {isCalm: true, action: {text: say('leaveAsIs'), act: leaveAsIs}});
+    } else if (entry.practice) {
+      complain(say('practice'), {isCalm: true, action: {text: say('practiceSkip'), act: endPractice}});
     } else if (refusals.has(task.id)) {
       show('refused');
       complain(refusals.get(task.id));
@@ -442,7 +444,7 @@
   function goTo(entry) {
     if (isBusy) { return; }
     saveDraft();
-    if (State.task_id && !isLeft && !shown.isChange) { ahead.unshift({task: shown.task, files: shown.files}); }
+    if (State.task_id && !isLeft && !shown.isChange && !shown.practice) { ahead.unshift({task: shown.task, files: shown.files}); }
     ahead = ahead.filter(({task}) => task.id !== entry.task.id);
     calmDown();
     present(entry);
@@ -451,6 +453,10 @@
   /** Take an answer, or a skip, of the task at hand; `text` is the answer as JSON. */
   async function send(kind, task, text) {
     if (isBusy || !task || task !== State.task_id) { return; }
+    if (shown.practice) {
+      tryOut(kind, text);
+      return;
+    }
     const item = {
       kind, task, type: State.task_type, text, isChange: Boolean(shown.isChange), entry: shown,
       activity: window.VulykActivity?.take() || 0,  // a theme may load base.js alone
@@ -640,6 +646,32 @@
     Vulyk.load_next();
   }
 
+  /* ---- practice ----------------------------------------------------------------------------------------------------- */
+
+  /**
+   * Show a task to try one's hand at: nothing is sent. `judge(result)` answers {isRight, text}; `further()`, if there is one,
+   * shows the next.
+   */
+  function practise(task, judge, further = null) { goTo({task, practice: {judge, further}}); }
+
+  function tryOut(kind, text) {
+    const {judge, further} = shown.practice;
+    if (kind === 'skip') {
+      endPractice();
+      return;
+    }
+    const verdict = judge(JSON.parse(text));
+    const word = verdict.isRight ? (further ? 'practiceMore' : 'practiceEnd') : 'practiceSkip';
+    complain(verdict.text, {isCalm: true, action: {text: say(word), act: verdict.isRight && further || endPractice}});
+    setButtons(true);
+  }
+
+  function endPractice() {
+    isLeft = true;
+    calmDown();
+    Vulyk.load_next();
+  }
+
   /* ---- half-done answers -------------------------------------------------------------------------------------------- */
 
   /**
@@ -651,7 +683,7 @@
   /** Put aside what is in the form; answers it. */
   function saveDraft() {
     clearTimeout(draftTimer);
-    if (!drafts || !State.task_id || isLeft) { return undefined; }
+    if (!drafts || !State.task_id || isLeft || shown.practice) { return undefined; }
     let draft;
     try { draft = drafts.read(); } catch (error) { later(error); }
     if (draft === undefined) {
@@ -993,7 +1025,8 @@
   }
 
   const Vulyk = {
-    State, texts, init, event_handlers, load_next, skip_task, save_report, announce, notify, offerDrafts, fetch: fetchWithToken,
+    State, texts, init, event_handlers, load_next, skip_task, save_report, announce, notify, offerDrafts, practise,
+    fetch: fetchWithToken,
   };
   window.Vulyk = Vulyk;
   addTokens();

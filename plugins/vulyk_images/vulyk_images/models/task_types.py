@@ -20,6 +20,9 @@ class ImageChoiceTaskType(AbstractTaskType):
     type_name = 'images'
     template = 'index.html'
     helptext_template = 'help.html'
+    tour = 'tour.html'
+    examples = 'examples.html'
+    practice = 'static/practice/practice.jsonl'
     redundancy = 3
 
     frontend = 'bootstrap5'

@@ -26,6 +26,9 @@ class RecordsTaskType(AbstractGamifiedTaskType):
     type_name = 'records'
     template = 'index.html'
     helptext_template = 'help.html'
+    tour = 'tour.html'
+    examples = 'examples.html'
+    practice = 'static/practice/practice.jsonl'
     redundancy = 2
 
     frontend = 'bootstrap5'

@@ -23,6 +23,9 @@ class TaggingTaskType(AbstractTaskType):
     type_name = 'tagging'
     template = 'index.html'
     helptext_template = 'help.html'
+    tour = 'tour.html'
+    examples = 'examples.html'
+    practice = 'static/practice/practice.jsonl'
     redundancy = 3
 
     frontend = 'bootstrap5'

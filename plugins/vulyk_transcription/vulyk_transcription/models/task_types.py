@@ -31,6 +31,9 @@ class TranscriptionTaskType(AbstractGamifiedTaskType):
     type_name = 'transcription'
     template = 'index.html'
     helptext_template = 'help.html'
+    tour = 'tour.html'
+    examples = 'examples.html'
+    practice = 'static/practice/practice.jsonl'
     redundancy = 2
 
     frontend = 'bootstrap5'
