@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mongoengine.errors import OperationError
+from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure
 from vulyk_plain.models.tasks import PlainAnswer, PlainTask
 
@@ -15,7 +16,7 @@ from vulyk.models.exc import AnswerConflictError, TaskSkipError
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask, Batch, Closing
-from vulyk.models.transaction import after_commit, in_transaction
+from vulyk.models.transaction import after_commit, in_transaction, is_alone
 from vulyk.models.user import Group, User
 
 
@@ -325,3 +326,10 @@ def test_turn_is_over_when_the_transaction_is_stored():
 
     in_transaction(lambda: after_commit(tell), turn='mine')
     assert told == ['her']
+
+
+@pytest.mark.parametrize(('hosts', 'alone'), [(['a.invalid'], True), (['a.invalid', 'b.invalid', 'c.invalid'], False)])
+def test_only_where_no_other_server_can_take_over_nobody_waits_until_it_is_safe(hosts, alone):
+    client = MongoClient(hosts, connect=False)
+    assert is_alone(client) is alone
+    client.close()

@@ -34,7 +34,8 @@ def in_transaction(work: Callable[[], T], *, turn: str = '', at_once: bool = Fal
 
     :param turn: what the work is about, if all of it changes the same document. Threads of this process then take turns,
         which is cheaper than having the database refuse all but one of them, again and again.
-    :param at_once: do not wait until it can no longer get lost (see ``AT_ONCE``): it is done again then.
+    :param at_once: do not wait until the only server has it safe: a crash that loses it loses all that was written later
+        too, such as the note that it was done. With more servers it is waited for, since another one would go on.
     """
     if _pending.get() is not None:
         return work()
@@ -43,8 +44,14 @@ def in_transaction(work: Callable[[], T], *, turn: str = '', at_once: bool = Fal
         return _collect(work)()
     # Binding makes mongoengine's writes join the session; without it they would silently escape the transaction.
     with _turn(turn), client.start_session() as session, session.bind(end_session=False):
-        finish = session.with_transaction(lambda _session: _collect(work), write_concern=AT_ONCE if at_once else None)
+        write_concern = AT_ONCE if at_once and is_alone(client) else None
+        finish = session.with_transaction(lambda _session: _collect(work), write_concern=write_concern)
     return finish()
+
+
+def is_alone(client: 'pymongo.MongoClient[Any]') -> bool:
+    """Whether no other server can take over from the one this client writes to."""
+    return len(client.topology_description.server_descriptions()) == 1
 
 
 def _turn(name: str) -> AbstractContextManager[Any]:

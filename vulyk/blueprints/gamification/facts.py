@@ -103,8 +103,7 @@ class _Gain(NamedTuple):
 def book_answer(answered: Answered) -> None:
     """Count an answer: points, coins, badges, level. Told again it changes nothing.
 
-    The volunteer does not wait until the database has it safe. A server that loses it loses what it wrote later too: that
-    this answer need not be told again.
+    On a single server the volunteer does not wait until it is safe: who loses it loses the note too that it was told.
 
     One of a task type that earns nothing only moves the counters of the rules for all types.
     """
