@@ -137,3 +137,9 @@ def test_without_mails_the_address_changes_at_once(app, login):
 @pytest.mark.parametrize('path', ['/register', '/password', '/terms'])
 def test_page_of_a_visitor_opens(visitor, path):
     assert visitor.get(path).status_code == 200
+
+
+def test_mails_to_addresses_of_others_are_limited(hers, site, monkeypatch, mailbox):
+    monkeypatch.setitem(site.config, 'RATE_LIMITS', {'reset:account': (1, 3600)})
+    assert [change(hers, f'new{number}@example.org').status_code for number in range(2)] == [200, 429]
+    assert [mail['To'] for mail in mailbox.read()] == ['new0@example.org']

@@ -371,6 +371,7 @@ def change_email() -> 'ResponseReturnValue':
     if not form.validate():
         return not_valid(email_form=form)
     email = form.email.data or ''
+    limit_attempts('reset', str(me().id))  # it sends a mail to whatever address is given
     try:
         is_changed = services.change_email(me(), email, now())
     except AccountExistsError:
