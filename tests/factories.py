@@ -6,7 +6,7 @@ from typing import Any
 from mongoengine.connection import get_db
 
 from vulyk.models.progress import distinct_totals
-from vulyk.models.tasks import AbstractTask, Batch, batch_facts, has_facts
+from vulyk.models.tasks import AbstractTask, Batch, batch_facts, far_from_done, has_facts
 from vulyk.models.user import Group, User
 
 _numbers = itertools.count(1)
@@ -18,7 +18,7 @@ def empty_database() -> None:
     for name in database.list_collection_names():
         if not name.startswith('system.'):
             database[name].delete_many({})
-    for table in (distinct_totals, batch_facts, has_facts):  # remembered for longer than a test takes
+    for table in (distinct_totals, batch_facts, has_facts, far_from_done):  # remembered for longer than a test takes
         table.forget()
 
 

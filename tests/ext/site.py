@@ -14,7 +14,7 @@ from tests import factories
 from vulyk.ext import assignment
 from vulyk.models import progress
 from vulyk.models import user as users
-from vulyk.models.tasks import Batch, has_facts
+from vulyk.models.tasks import Batch, far_from_done, has_facts
 from vulyk.models.user import User
 
 _numbers = count()
@@ -105,5 +105,5 @@ class Site:
 def tables() -> list[Any]:
     """What a process remembers for a moment."""
     names = ('open_loads', 'last_return', 'has_loose', 'worn_out', 'has_plenty')
-    more = (users._groups_allowing, progress.distinct_totals, has_facts)
+    more = (users._groups_allowing, progress.distinct_totals, has_facts, far_from_done)
     return [*(getattr(assignment, name) for name in names), *more]

@@ -36,7 +36,7 @@ from vulyk.models.fields import check_storable
 from vulyk.models.pace import NO_LIMITS, AnswerLimits, count_answer
 from vulyk.models.progress import Progress, position
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, far_from_done
 from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
 from vulyk.models.user import User
 from vulyk.utils import accepts, aware
@@ -445,7 +445,8 @@ class AbstractTaskType:
             answer, batch_id = in_transaction(store, turn=f'task {task_id}')
         except NotUniqueError:  # the same user's other request was faster
             answer, batch_id = in_transaction(store, turn=f'task {task_id}')
-        if batch_id is not None:
+        # While a batch is far from done, its closed tasks are counted once a second by each process, or by the sweeper.
+        if batch_id is not None and not far_from_done.known(batch_id):
             counting.fold_closings(batch_id, self.clock())
         return answer
 

@@ -29,6 +29,9 @@ from vulyk.models.user import User
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+MANY_LEFT = 200
+
+
 class BatchUpdateResult(NamedTuple):
     """What counting a finished task in its batch did."""
 
@@ -113,8 +116,13 @@ class Batch(Document):
             return BatchUpdateResult(success=False, closed=False)
         if number < 0:
             Load.open_again(batch_id)
-        complete_now = before.get('tasksProcessed', 0) + number >= before['tasksCount']
-        return BatchUpdateResult(success=True, closed=complete_now and before.get('closed') is not True)
+        left = before['tasksCount'] - before.get('tasksProcessed', 0) - number
+        far_from_done.put(batch_id, left > MANY_LEFT)
+        return BatchUpdateResult(success=True, closed=left <= 0 and before.get('closed') is not True)
+
+
+# Batches whose closed tasks this process has just counted, and whether more than MANY_LEFT were left.
+far_from_done: Recent[bool] = Recent(None, seconds=1)
 
 
 def _read_facts(batch_id: str) -> dict[str, Any]:
