@@ -29,7 +29,7 @@ from vulyk.models.user import User
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-MANY_LEFT = 200
+MANY_LEFT = 200  # open tasks of a batch whose closed ones need not be counted at once
 
 
 class BatchUpdateResult(NamedTuple):
