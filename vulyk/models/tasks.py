@@ -27,8 +27,6 @@ from vulyk.models.recent import Recent
 from vulyk.models.user import User
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 MANY_LEFT = 200  # open tasks of a batch whose closed ones need not be counted at once
 
 
