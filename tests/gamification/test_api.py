@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.factories import make_user
 from tests.gamification.play import make_rule, state_of, work_all
+from vulyk.accounts import privacy
+from vulyk.blueprints.gamification import audit
 from vulyk.blueprints.gamification.core.foundations import Fund
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel
@@ -335,6 +337,23 @@ def test_game_knows_the_time_zone_that_was_told_before_it_was_there(mine, member
     member.update(set__time_zone='Asia/Tokyo')
     mine.get('/gamification/users/me/state')
     assert [change['zone'] for change in state_of(member)['zones']] == ['Asia/Tokyo']
+
+
+def test_download_of_ones_own_data_has_what_the_game_knows(mine, play, member):
+    make_rule(tasks_number=1)
+    play.answer(member)
+    data = json.loads(mine.get('/account/data').text)
+    assert (data['game_state']['points'], len(data['game_badges']), len(data['game_facts'])) == (
+        str(state_of(member)['points']),
+        1,
+        1,
+    )
+
+
+def test_books_of_the_game_stay_right_when_an_account_is_deleted(mine, play, member):
+    rich(play, member)
+    privacy.delete(member)
+    assert audit.audit(member.id) == []
 
 
 def test_closed_site_closes_the_game(app, mine, member):
