@@ -1021,6 +1021,7 @@
       document.addEventListener('securitypolicyviolation', sayBlocked);
     }
     Vulyk.event_handlers();
+    tellZone();
     if (wrapper) { start(); } else if (me) { sendKept(); }
   }
 
