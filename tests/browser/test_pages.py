@@ -314,5 +314,5 @@ def test_help_fits_on_a_phone_and_is_closed_by_touch(phone, site, user, signed_i
     assert box['x'] >= 0
     assert box['x'] + box['width'] <= 390
     assert width_of(phone) == 390
-    phone.locator('.vk-dialog [data-close], .mfp-close').tap()
+    phone.locator('.vk-dialog[open] [data-close], .mfp-close').tap()
     expect(content).to_be_hidden()

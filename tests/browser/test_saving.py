@@ -430,7 +430,7 @@ def test_escape_closes_help_and_menu_without_skipping(page, user, task, watch):
 def test_question_mark_shows_the_keys_of_page_and_plugin_unless_somebody_is_typing(page, user, task):
     page.keyboard.type('?')
     expect(page.locator('#vt-text')).to_have_value(f'{LINE}?')
-    page.locator('.vt-view').focus()
+    page.locator('.kit-view').focus()
     page.keyboard.press('?')
     keys = page.get_by_role('dialog', name='Keyboard shortcuts')
     expect(keys).to_contain_text('skip, which can be undone')
