@@ -15,11 +15,25 @@ _numbers = itertools.count(1)
 def empty_database() -> None:
     """Delete all documents; collections and indexes stay, which is a hundred times faster than dropping them."""
     database = get_db()
-    for name in database.list_collection_names():
-        if not name.startswith('system.'):
-            database[name].delete_many({})
+    for name in _collections_in_use(database):
+        database[name].delete_many({})
     for table in (distinct_totals, batch_facts, has_facts, far_from_done):  # remembered for longer than a test takes
         table.forget()
+
+
+def _collections_in_use(database: Any) -> list[str]:
+    """Those that hold documents: one question to the server instead of one for each of dozens."""
+    names = [name for name in database.list_collection_names() if not name.startswith('system.')]
+    if not names:
+        return []
+    used: list[dict[str, Any]] = [
+        {'$collStats': {'count': {}}},
+        {'$match': {'count': {'$gt': 0}}},
+        {'$project': {'ns': 1}},
+    ]
+    others = [{'$unionWith': {'coll': name, 'pipeline': used}} for name in names[1:]]
+    with database[names[0]].aggregate([*used, *others]) as found:
+        return [row['ns'].partition('.')[2] for row in found]
 
 
 def make_group(gid: str, allowed_types: list[str]) -> Group:

@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Response
 
 from tests import factories
 from tests.conftest import find_chromium
@@ -54,11 +56,16 @@ expect.set_options(timeout=TIMEOUT_MS)
 # --- the site ---------------------------------------------------------------------------------------------------------
 
 
+def _closed(environ: dict[str, Any], start_response: Callable[..., Any]) -> Response:
+    """The application between two tests: a page that is left may still send something."""
+    return Response(status=503)(environ, start_response)
+
+
 class Host:
     """A web server whose application can be changed between tests."""
 
     def __init__(self) -> None:
-        self.app: Flask | None = None
+        self.app: Callable[..., Any] = _closed
         self._calls = 0
         self._idle = threading.Condition()
         self.server: BaseWSGIServer = make_server('127.0.0.1', 0, self, threaded=True, request_handler=_QuietHandler)
@@ -74,11 +81,8 @@ class Host:
         with self._idle:
             self._calls += 1
         try:
-            answer = self.app(environ, start_response)
-            try:
+            with closing(self.app(environ, start_response)) as answer:
                 return list(answer)
-            finally:
-                answer.close()
         finally:
             with self._idle:
                 self._calls -= 1
@@ -188,6 +192,7 @@ def site(host: Host, make_app: Callable[..., Flask], tmp_path: Path, site_settin
         factories.empty_database()
         factories.make_group('default', list(app.task_types))
         yield Site(app, host.url, tmp_path)
+        host.app = _closed
         host.wait_until_idle()
 
 

@@ -73,7 +73,8 @@ def test_ten_sentences_are_marked_by_keyboard_only_and_exported_as_they_are(page
 def tap_words(phone: Page, span: dict) -> None:
     """Tap the first word of a span, and its last one."""
     for box in phone.evaluate(
-        """([start, end]) => {
+        """async ([start, end]) => {
+          const settled = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
           const area = document.querySelector('.vg-text');
           const points = [...area.textContent];
           const place = count => points.slice(0, count).join('').length;
@@ -90,7 +91,9 @@ def tap_words(phone: Page, span: dict) -> None:
             const {left, top, width, height} = range.getBoundingClientRect();
             return {x: left + width / 2, y: top + height / 2};
           };
+          await document.fonts.ready;
           area.scrollIntoView({block: 'start', behavior: 'instant'});
+          await settled();
           const whole = points.slice(start, end).join('');
           const last = whole.search(/\\S+$/);
           return last > 0 ? [at(place(start)), at(place(start) + last)] : [at(place(start))];

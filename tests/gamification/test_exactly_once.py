@@ -405,7 +405,7 @@ steps = st.lists(
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a smaller example would take minutes to find
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
