@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Request
 
 from tests import factories
-from tests.browser.work import open_project, submit
+from tests.browser.work import intercept, open_project, submit
 from vulyk.models.user import User
 
 ANSWER = 'Tochter, und hinterließ einen Sohn,'
@@ -21,7 +21,7 @@ def at_work(page: Page, site, signed_in) -> Page:
     open_project(page, 'transcription')
     page.keyboard.insert_text(ANSWER)
     # The clock of the server goes on as ever, and would not believe that a minute has passed.
-    page.route('**/activity/*', lambda route: route.fulfill(json={'result': {'done': True}, 'errors': []}))
+    intercept(page, '**/activity/*', lambda route: route.fulfill(json={'result': {'done': True}, 'errors': []}))
     return page
 
 

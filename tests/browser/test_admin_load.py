@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.work import intercept, stop
 from tests.factories import make_user
 from vulyk.models.tasks import AbstractTask, Batch
 
@@ -36,6 +37,6 @@ def test_file_is_checked_then_loaded(page_of_loads):
 
 def test_lost_connection_is_told(page_of_loads, watch):
     watch.expect('ERR_FAILED')
-    page_of_loads.route('**/admin/load/receive*', lambda route: route.abort())
+    intercept(page_of_loads, '**/admin/load/receive*', stop)
     page_of_loads.get_by_role('button', name='Load', exact=True).click()
     expect(page_of_loads.get_by_text('The connection was lost.')).to_be_visible()

@@ -11,6 +11,7 @@ from tests import factories
 from tests.browser.work import (
     answers_of,
     expect_state,
+    hold,
     notice,
     open_project,
     shown_after,
@@ -55,15 +56,14 @@ def stored(user) -> list[str]:
 
 
 def test_next_task_is_on_the_page_before_the_answer_has_arrived(page, user, line):
-    held = []
-    page.route('**/done/**', lambda route: held.append(route))
+    held = hold(page, '**/done/**')
     answer(page, 'one')
     expect(page.locator('.vt')).to_have_attribute('data-state', 'ready')
     assert shown(page) == line['ahead'][0]['id']
     expect(page.locator('#user-stats dd').first).to_have_text('1')
     assert AbstractAnswer.objects.count() == 0
     with page.expect_response(re.compile('/next')):
-        held[0].continue_()
+        held().continue_()
     assert stored(user) == ['one']
     expect(page.locator('.vk-today')).to_have_text('1 today')
     page.reload()
@@ -202,13 +202,12 @@ def test_tasks_in_advance_are_given_back_by_who_leaves(page, site, user, line):
 def test_plugin_that_knows_nothing_of_this_gets_the_same_events_in_the_same_order(page, site, user, signed_in):
     site.load('legacy_cards', [{'key': n, 'number': n, 'title': f'Card {n}', 'lines': []} for n in range(MANY)])
     task = open_ahead(signed_in(page, user), 'legacy_cards')
-    held = []
-    page.route('**/done/**', lambda route: held.append(route))
+    held = hold(page, '**/done/**')
     page.keyboard.press('1')
     page.keyboard.press('Enter')
     expect_state(page, 'saving')
     assert shown(page) == task['id']  # its form stays until the answer is accepted
-    shown_after(page, lambda: held[0].continue_())
+    shown_after(page, held().continue_)
     assert shown(page) == task['ahead'][0]['id']
     assert page.evaluate('cards.events') == ['next', 'save', 'next']
     expect(page.locator('.card-title')).to_have_text(task['ahead'][0]['data']['title'])

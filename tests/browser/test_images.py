@@ -9,10 +9,12 @@ from tests.browser.work import (
     answers_of,
     expect_state,
     expect_usable_buttons,
+    intercept,
     notice,
     open_project,
     shown_after,
     skip,
+    stop,
     submit,
     width_of,
 )
@@ -94,7 +96,7 @@ def test_answer_without_a_choice_is_refused_in_words_and_can_be_given_then(page,
 
 def test_photo_that_fails_can_be_loaded_again_but_not_answered_unseen(page, user, signed_in, truth, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/media/**', lambda route: route.abort())
+    intercept(page, '**/media/**', stop)
     signed_in(page, user).goto('/type/images/')
     expect(page.get_by_text('The picture did not load.')).to_be_visible()
     page.keyboard.press('1')
@@ -120,7 +122,7 @@ def test_photo_of_a_foreign_host_is_blocked_with_a_sentence(page, site, user, si
 
 def test_photo_that_fails_can_be_skipped(page, user, signed_in, truth, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/media/**', lambda route: route.abort(), times=1)
+    intercept(page, '**/media/**', stop, times=1)
     signed_in(page, user).goto('/type/images/')
     shown_after(page, page.get_by_role('button', name='Skip it').click)
     assert (watch.posts('/skip/'), watch.posts('/done/')) == (1, 0)

@@ -18,10 +18,13 @@ from tests.browser.work import (
     answers_of,
     expect_state,
     expect_usable_buttons,
+    hold,
+    intercept,
     notice,
     open_project,
     shown_after,
     skip,
+    stop,
     submit,
     toast,
     width_of,
@@ -397,7 +400,7 @@ def test_plugin_is_told_when_nothing_is_left_and_the_platform_says_it_too(page, 
 
 def test_answer_survives_a_network_failure(page, user, task, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/done/**', lambda route: route.abort(), times=1)
+    intercept(page, '**/done/**', stop, times=1)
     page.keyboard.press('2')
     page.keyboard.press('Enter')
     expect(notice(page)).to_contain_text('Your answer is kept on this device.')
@@ -485,7 +488,7 @@ def test_styles_of_a_plugin_do_not_reach_the_shell(open_browser, site, user, sig
 )
 def test_states_and_messages_of_the_shell_keep_their_look_too(page, user, signed_in, watch, status, state, parts):
     watch.expect_status(status, '/next')
-    page.route('**/next*', lambda route: route.fulfill(status=status, json={'result': {}, 'errors': []}))
+    intercept(page, '**/next*', lambda route: route.fulfill(status=status, json={'result': {}, 'errors': []}))
     looks = []
     for name in ('plain_task', 'legacy_cards'):
         signed_in(page, user).goto(f'/type/{name}/')
@@ -539,14 +542,13 @@ def test_home_page_and_leaderboard_show_old_plugins_too(page, site, user, signed
 
 def test_picture_that_never_comes_does_not_hold_up_the_first_task(page, user, signed_in, cards):
     page.clock.install()
-    held = []
-    page.route('**/stamp.png', lambda route: held.append(route))
+    held = hold(page, '**/stamp.png')
     signed_in(page, user).goto('/type/legacy_cards/', wait_until='domcontentloaded')
     expect_state(page, 'loading')
     shown_after(page, lambda: page.clock.fast_forward(5000))
     expect(page.locator('.card')).to_be_visible()
     assert page.evaluate('document.readyState') == 'interactive'
-    held[0].continue_()
+    held().continue_()
 
 
 def test_error_in_a_plugin_is_reported_and_stops_nothing(page, user, task, watch):

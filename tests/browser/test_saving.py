@@ -10,10 +10,13 @@ from tests.browser.work import (
     answers_of,
     expect_state,
     expect_usable_buttons,
+    hold,
+    intercept,
     notice,
     open_project,
     shown_after,
     skip,
+    stop,
     submit,
     toast,
 )
@@ -46,13 +49,6 @@ def sign_in(page: Page, email: str) -> None:
     page.keyboard.press('Enter')
 
 
-def hold(page: Page, address: str) -> list[Route]:
-    """Keep the first request to this address waiting; it goes on by ``continue_``."""
-    held: list[Route] = []
-    page.route(address, lambda route: held.append(route), times=1)
-    return held
-
-
 def answers() -> int:
     return AbstractAnswer.objects.count()
 
@@ -78,7 +74,7 @@ def test_presses_while_an_answer_is_on_its_way_are_ignored(page, user, task, wat
         page.keyboard.press('Escape')
         submit(page).click(force=True)
         skip(page).click(force=True)
-    shown_after(page, held[0].continue_)
+    shown_after(page, held().continue_)
     assert (watch.posts('/done/'), watch.posts('/skip/')) == (1, 0)
     assert answers() == 1
 
@@ -107,7 +103,7 @@ def test_double_click_on_skip_skips_one_task(page, user, task, watch):
 
 def test_answer_survives_a_network_failure_and_is_sent_by_retry(page, user, task, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/done/**', lambda route: route.abort())
+    intercept(page, '**/done/**', stop)
     submit(page).click()
     expect_state(page, 'failed')
     expect(notice(page)).to_contain_text('The site could not be reached. Your answer is kept on this device.')
@@ -134,7 +130,7 @@ def test_answer_is_sent_by_itself_when_the_network_comes_back(page, user, task, 
 
 def test_answer_may_be_changed_after_a_failure_and_the_new_one_is_sent(page, user, task, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/done/**', lambda route: route.abort(), times=1)
+    intercept(page, '**/done/**', stop, times=1)
     submit(page).click()
     expect_state(page, 'failed')
     page.locator('#vt-text').fill('Tochter')
@@ -149,7 +145,7 @@ def test_lost_response_does_not_make_a_second_answer(page, user, task, watch):
         route.fetch()
         route.abort()
 
-    page.route('**/done/**', lose, times=1)
+    intercept(page, '**/done/**', lose, times=1)
     submit(page).click()
     expect_state(page, 'failed')
     assert answers() == 1
@@ -160,7 +156,7 @@ def test_lost_response_does_not_make_a_second_answer(page, user, task, watch):
 
 def test_answer_that_could_not_be_sent_is_sent_at_the_next_visit(page, user, task, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/done/**', lambda route: route.abort(), times=1)
+    intercept(page, '**/done/**', stop, times=1)
     submit(page).click()
     expect_state(page, 'failed')
     page.goto('about:blank')
@@ -172,7 +168,7 @@ def test_answer_that_could_not_be_sent_is_sent_at_the_next_visit(page, user, tas
 
 def test_next_task_that_cannot_be_fetched_is_fetched_by_retry(page, user, signed_in, watch):
     watch.expect('ERR_FAILED')
-    page.route('**/next*', lambda route: route.abort(), times=1)
+    intercept(page, '**/next*', stop, times=1)
     signed_in(page, user).goto('/type/transcription/')
     expect(notice(page)).to_contain_text('The next task could not be fetched')
     shown_after(page, page.get_by_role('button', name='Try again').click)
@@ -257,7 +253,7 @@ def test_page_without_a_session_left_asks_to_sign_in_and_comes_back(page, user, 
     signed_in(page, user).goto('/type/transcription/')
     expect_state(page, 'loading')
     page.context.clear_cookies()
-    held[0].continue_(headers={**held[0].request.headers, 'cookie': ''})
+    held().continue_(headers={**held().request.headers, 'cookie': ''})
     expect(notice(page)).to_contain_text('You have been signed out. Please sign in again.')
     notice(page).get_by_role('link', name='Sign in').click()
     shown_after(page, lambda: sign_in(page, 'bee@example.org'))

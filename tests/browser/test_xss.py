@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site
+from tests.browser.work import intercept
 from tests.factories import answer, make_group, make_user
 from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models.foundations import FundModel
@@ -100,7 +101,7 @@ def test_markup_in_names_and_texts_stays_text(evil, page, signed_in):
 
 def test_markup_in_a_task_stays_text_and_rich_texts_are_cleaned(site, evil, page, signed_in):
     # The help of a batch is rich text, and may show a picture.
-    page.route('**/pwned', lambda route: route.fulfill(body='', content_type='image/png'))
+    intercept(page, '**/pwned', lambda route: route.fulfill(body='', content_type='image/png'))
     signed_in(page, evil).goto('/type/images/')
     expect(page.locator('#current_task')).to_contain_text('{{7*7}}')
     unharmed(page)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
 from vulyk.models.user import User
@@ -32,6 +32,37 @@ def shown_after(page: Page, action: Callable[[], Any]) -> dict[str, Any]:
 def expect_state(page: Page, state: str) -> None:
     """Wait until the task page is loading, ready, saving, failed, refused, expired, done, waiting or blocked."""
     expect(page.locator('#vk-task')).to_have_attribute('data-state', state)
+
+
+def intercept(page: Page, address: str, answer: Callable[[Route], Any], times: int | None = None) -> None:
+    """Have requests to an address answered here, or stopped.
+
+    An open page goes on for a moment to send requests past whoever wants to intercept them, so this waits until it does not.
+    """
+    page.route(address, answer, times=times)
+    if page.url != 'about:blank':
+        page.route('**/?intercepted', lambda route: route.fulfill(status=204))
+        while page.evaluate('fetch("/?intercepted").then(({status}) => status)') != 204:
+            page.wait_for_timeout(10)
+        page.unroute('**/?intercepted')
+
+
+def stop(route: Route) -> None:
+    """An answer for :func:`intercept`: the site cannot be reached."""
+    route.abort()
+
+
+def hold(page: Page, address: str) -> Callable[[], Route]:
+    """Keep the first request to an address waiting; the function returned waits until it has come: ``held().continue_()``."""
+    routes: list[Route] = []
+    intercept(page, address, lambda route: routes.append(route), times=1)
+
+    def held() -> Route:
+        while not routes:
+            page.wait_for_timeout(10)
+        return routes[0]
+
+    return held
 
 
 def submit(page: Page) -> Locator:

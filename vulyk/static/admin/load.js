@@ -20,10 +20,14 @@
     status.textContent = sentence;
   }
 
+  function setButtons(isUsable) {
+    for (const button of form.querySelectorAll('button')) { button.disabled = !isUsable; }
+  }
+
   function show(...parts) {
     place.hidden = true;
     outcome.replaceChildren(...parts);
-    for (const button of form.querySelectorAll('button')) { button.disabled = false; }
+    setButtons(true);
   }
 
   function sentences({error, problems = [], first = [], blocked = [], loaded, duplicates, invalid, records}) {
@@ -97,7 +101,8 @@
     outcome.replaceChildren();
     place.hidden = false;
     tell(0, '');
-    for (const button of form.querySelectorAll('button')) { button.disabled = true; }
+    setButtons(false);
     request.send(file);
   });
+  setButtons(true);  // disabled until now: the browser's own way to send the form would lose the file
 })();

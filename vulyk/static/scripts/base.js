@@ -388,7 +388,7 @@
     setButtons(true);
     showLanguage(task.lang);
     showBatch(task.batch || {});
-    if (wrapper.getBoundingClientRect().top < 0) { window.scrollTo(0, 0); }
+    if (wrapper.getBoundingClientRect().top < 0) { window.scrollTo({top: 0, behavior: 'instant'}); }  // quick fingers miss what moves
     emit('next', json, {response: json});
     if (State.task_id !== task.id) { return; }  // a plugin may go on at once
     fillIn(entry.draft);
