@@ -8,14 +8,16 @@ of one web process at a time does.
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from bson import ObjectId
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, DictField, IntField, StringField
 from pymongo import ReturnDocument
-from pymongo.errors import ConnectionFailure, DuplicateKeyError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 
 from vulyk.ext import counting
 from vulyk.ext.assignment import reap
@@ -28,8 +30,10 @@ log = logging.getLogger(__name__)
 F = TypeVar('F', bound=Callable[..., Any])
 
 LEASE = timedelta(seconds=60)
+RENEW_SECONDS = 20
 MAX_TRIES = 5
 SWEEP_EVERY = timedelta(seconds=30)
+MISSED = timedelta(seconds=90)  # nobody has swept for so long after it was due: nobody works
 
 READY, LEASED, DEAD = 'ready', 'leased', 'dead'
 _JOBS: dict[str, Callable[..., Any]] = {}
@@ -126,7 +130,8 @@ def work(worker: str, now: datetime) -> bool:
         Job._get_collection().update_one(mine, {'$set': {'state': DEAD, 'error': 'every worker that tried it died'}})
         return True
     try:
-        _JOBS[claimed['kind']](**claimed['args'])
+        with _renewed(mine):
+            _JOBS[claimed['kind']](**claimed['args'])
     except ConnectionFailure:
         raise  # the database is away: the lease ends and somebody tries again
     except Exception as error:
@@ -138,6 +143,59 @@ def work(worker: str, now: datetime) -> bool:
     else:
         Job._get_collection().delete_one(mine)
     return True
+
+
+@contextmanager
+def _renewed(mine: dict[str, Any]) -> Iterator[None]:
+    """Keep a job ours for as long as it takes: another worker must not begin it while we are at it."""
+    is_over = threading.Event()
+
+    def renew() -> None:
+        while not is_over.wait(RENEW_SECONDS):
+            try:
+                Job._get_collection().update_one(mine, {'$set': {'leaseUntil': datetime.now(UTC) + LEASE}})
+            except PyMongoError:
+                log.warning('The lease of a job could not be renewed', exc_info=True)
+
+    thread = threading.Thread(target=renew, name='vulyk-lease', daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def counts() -> dict[str, int]:
+    """How many jobs are in each state: ``{'ready', 'leased', 'dead'}``, read from an index."""
+    return {state: Job._get_collection().count_documents({'state': state}) for state in (READY, LEASED, DEAD)}
+
+
+def retry(job_id: ObjectId, now: datetime) -> bool:
+    """Have a dead or waiting job done now, with all its tries; False if there is none of that id."""
+    again = {'$set': {'state': READY, 'runAt': now, 'tries': 0}, '$unset': {'worker': '', 'leaseUntil': ''}}
+    idle = {'_id': job_id, 'state': {'$in': [READY, DEAD]}}
+    return Job._get_collection().update_one(idle, again).matched_count == 1
+
+
+def discard(job_id: ObjectId) -> bool:
+    """Delete a dead or waiting job; False if there is none of that id, or it is being done."""
+    idle = {'_id': job_id, 'state': {'$in': [READY, DEAD]}}
+    return Job._get_collection().delete_one(idle).deleted_count == 1
+
+
+def last_sweep() -> datetime | None:
+    """When somebody has swept for the last time; None if nobody ever has."""
+    duty = Duty._get_collection().find_one({'_id': 'sweep'}) or {}
+    return duty['nextAt'] - SWEEP_EVERY if duty.get('nextAt') else None
+
+
+def worker_is_missing(now: datetime) -> bool:
+    """Whether nobody does background work: no sweep for a while, and no job in anybody's hands."""
+    swept = last_sweep()
+    if swept is not None and now < swept + SWEEP_EVERY + MISSED:
+        return False
+    return Job._get_collection().find_one({'state': LEASED, 'leaseUntil': {'$gt': now}}, {'_id': 1}) is None
 
 
 def sweep(now: datetime) -> None:

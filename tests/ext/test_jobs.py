@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,52 @@ def test_worker_that_comes_back_too_late_does_not_touch_the_job_of_the_next_one(
     monkeypatch.setitem(jobs._JOBS, f'{__name__}.note', slow)
     work('slow', NOW)
     assert Job.objects.get().worker == 'next'
+
+
+def test_long_job_is_not_begun_by_another_worker(monkeypatch):
+    renewed = threading.Event()
+    monkeypatch.setattr(jobs, 'RENEW_SECONDS', 0.001)
+
+    def slow(what: Any) -> None:
+        deadline = datetime.now(UTC) + timedelta(seconds=10)
+        while datetime.now(UTC) < deadline and not renewed.is_set():
+            if Job.objects.get().lease_until > NOW:
+                renewed.set()
+
+    monkeypatch.setitem(jobs._JOBS, jobs._name(note), slow)
+    enqueue(note, what=1, run_at=NOW - timedelta(days=2))
+    work('mine', NOW - timedelta(days=1))
+    assert renewed.is_set()
+    assert Job.objects.count() == 0
+
+
+def test_dead_job_can_be_tried_again_or_discarded():
+    enqueue(note, what=1, run_at=NOW)
+    enqueue(note, what=2, run_at=NOW)
+    first, second = Job.objects.order_by('id').scalar('id')
+    Job.objects.update(state=DEAD, tries=5)
+    assert (jobs.retry(first, NOW), jobs.discard(second)) == (True, True)
+    assert jobs.counts() == {'ready': 1, 'leased': 0, 'dead': 0}
+    assert work('w', NOW)
+    assert done == [1]
+
+
+def test_job_in_somebodys_hands_is_neither_started_again_nor_discarded():
+    enqueue(note, what=1, run_at=NOW)
+    claimed = jobs.claim('w', NOW)
+    assert (jobs.retry(claimed['_id'], NOW), jobs.discard(claimed['_id'])) == (False, False)
+    assert jobs.counts()['leased'] == 1
+
+
+def test_missing_worker_is_noticed_until_somebody_sweeps_or_has_a_job_in_hand():
+    assert (jobs.last_sweep(), jobs.worker_is_missing(NOW)) == (None, True)
+    sweep_if_due('w', NOW)
+    assert jobs.last_sweep() == NOW
+    assert not jobs.worker_is_missing(NOW + timedelta(seconds=119))
+    assert jobs.worker_is_missing(NOW + timedelta(seconds=121))
+    enqueue(note, what=1, run_at=NOW)
+    jobs.claim('w', NOW + timedelta(seconds=100))
+    assert not jobs.worker_is_missing(NOW + timedelta(seconds=121))
 
 
 def test_job_that_kills_its_workers_ends_as_dead():
