@@ -39,8 +39,11 @@ if TYPE_CHECKING:
 
     from vulyk.models.task_types import AbstractTaskType
 
-ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info', 'terms', 'social.auth', 'social.complete')
+ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info', 'choose_theme', 'terms', 'social.auth', 'social.complete')
 SHOWN_BATCHES, READ_BATCHES = 3, 50  # for each project on the home page
+THEMES = ('light', 'dark')
+THEME_COOKIE = 'vulyk_theme'
+A_YEAR = timedelta(days=365)
 NOTHING_LEFT = 'There is no task having type like this'
 View = Callable[..., Any]
 
@@ -52,6 +55,7 @@ def init(app: 'Flask') -> None:
     app.add_url_rule('/logout', 'logout', logout, methods=['POST'])
     app.add_url_rule('/demo/<role>', 'demo_sign_in', demo_sign_in, methods=['POST'])
     app.add_url_rule('/session', 'session_info', session_info)
+    app.add_url_rule('/theme', 'choose_theme', choose_theme, methods=['POST'])
     app.add_url_rule('/type/<type_id>/', 'task_home', task_home)
     app.add_url_rule('/type/<type_id>/next', 'next_page', next_page)
     app.add_url_rule('/type/<type_id>/leaders', 'leaders', leaders)
@@ -185,6 +189,23 @@ def session_info() -> Response:
     """Who is signed in, and the token that the next POST has to carry."""
     user_id = str(current_user.id) if current_user.is_authenticated else None
     return json_response({'user': user_id, 'csrf': generate_csrf()})
+
+
+def choose_theme() -> BaseResponse:
+    """Keep ``light`` or ``dark`` in this browser; anything else: follow the system again."""
+    response = redirect(safe_path(request.form.get('next')))
+    theme, path = request.form.get('theme', ''), request.script_root or '/'
+    if theme in THEMES:
+        response.set_cookie(THEME_COOKIE, theme, max_age=A_YEAR, path=path, httponly=True, samesite='Lax')
+    else:
+        response.delete_cookie(THEME_COOKIE, path=path)
+    return response
+
+
+def chosen_theme() -> str:
+    """``light`` or ``dark`` if that was chosen in this browser; '' if the system decides."""
+    theme = request.cookies.get(THEME_COOKIE, '')
+    return theme if theme in THEMES else ''
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

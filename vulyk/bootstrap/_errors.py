@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from vulyk.bootstrap._security import is_json_endpoint
 from vulyk.models import exc
+from vulyk.pages import chosen_theme
 from vulyk.utils import HTTPStatus, get_template_path, json_response
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def respond(app: 'Flask', status: int, message: str) -> Response:
 
 def unavailable(app: 'Flask', title: str, message: str) -> Response:
     """A page that asks the database nothing: rendered without what other templates are given."""
-    page = app.jinja_env.get_template('base/unavailable.html').render(title=title, message=message)
+    page = app.jinja_env.get_template('base/unavailable.html').render(
+        title=title, message=message, theme=chosen_theme()
+    )
     return make_response(page, HTTPStatus.UNAVAILABLE)
 
 

@@ -15,6 +15,7 @@ from werkzeug.local import LocalProxy
 from vulyk import demo, social, zones
 from vulyk.models.social import SocialAccount
 from vulyk.models.user import DEFAULT_GROUP, Group
+from vulyk.pages import chosen_theme
 from vulyk.utils import aware, get_template_path
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _context(app: 'Flask') -> dict[str, Any]:
         'frontend': g.get('frontend', 'site'),
         'site_closed': g.get('site_closed', False),
         'html_lang': locale(app),
+        'theme': chosen_theme(),
         'backends': LocalProxy(lambda: _backends()),
         'sign_in_services': list(app.extensions[social.EXTENSION].values()),
         'warm_welcome': Markup(nh3.clean(app.config['WARM_WELCOME'] or '')),

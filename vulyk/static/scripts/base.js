@@ -928,6 +928,7 @@
     }
     popups();
     menus();
+    themes();
   }
 
   function popups() {
@@ -998,6 +999,23 @@
       if (form.getAttribute('method')?.toLowerCase() === 'post' && isOurs(form.getAttribute('action') || '') && !form.elements.csrf_token) {
         form.append(element('input', {type: 'hidden', name: 'csrf_token', value: token()}));
       }
+    });
+  }
+
+  /** The form with the colours works by itself; here it changes them at once, without a new page. */
+  function themes() {
+    document.addEventListener('submit', event => {
+      const {target: form, submitter} = event;
+      if (!form.matches('.vk-theme') || !submitter) { return; }
+      event.preventDefault();
+      const theme = submitter.value;
+      const data = new URLSearchParams(new FormData(form, submitter));
+      if (theme) { document.documentElement.dataset.theme = theme; } else { delete document.documentElement.dataset.theme; }
+      for (const button of form.querySelectorAll('button')) { button.setAttribute('aria-pressed', String(button === submitter)); }
+      for (const meta of document.querySelectorAll('meta[name="theme-color"]')) {
+        meta.content = (theme ? theme === 'dark' : meta.media.includes('dark')) ? '#172130' : '#ffffff';
+      }
+      fetchWithToken(form.action, {method: 'POST', body: data, redirect: 'manual'}).catch(() => {});
     });
   }
 
