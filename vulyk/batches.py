@@ -1,18 +1,24 @@
-"""Loading files as a batch of tasks: what ``db load`` and the admin pages have in common."""
+"""Loading files as a batch of tasks, and changing batches: what commands and admin pages have in common."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from bson import Decimal128
 
 from vulyk import loading
+from vulyk.ext import counting
+from vulyk.models import audit
 from vulyk.models.exc import TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import Batch, Load
 from vulyk.models.transaction import in_transaction
+from vulyk.models.user import User
 
 MAX_ID_LENGTH = 50
+MAX_PRIORITY = 1_000_000
+MAX_REDUNDANCY = 1000
 
 
 def add_batch(
@@ -164,3 +170,44 @@ def _load_as_the_plugin_wants(
         return loading.Loaded(loaded, duplicates, 0)
 
     return in_transaction(load)
+
+
+def set_paused(batch_id: str, paused: bool, *, by: User | str) -> bool:
+    """Hand out no tasks of a batch any more, or hand them out again. Who has one in hand may finish it.
+
+    :param by: the admin; for commands a text that says who it was.
+    :returns: False if there is no such batch.
+    """
+    batch = Batch.objects(pk=batch_id)
+    return bool(audit.change(by, Batch, batch_id, 'update', lambda: batch.update_one(set__paused=paused)))
+
+
+def set_priority(batch_id: str, priority: int, *, by: User | str) -> bool:
+    """Have the tasks of a batch handed out before those of batches with a lower number.
+
+    :param priority: at most ``MAX_PRIORITY`` below or above 0.
+    :returns: False if there is no such batch.
+    """
+    batch = Batch.objects(pk=batch_id)
+    return bool(audit.change(by, Batch, batch_id, 'update', lambda: batch.update_one(set__priority=priority)))
+
+
+def set_redundancy(
+    batch_id: str,
+    redundancy: int,
+    now: datetime,
+    *,
+    by: User | str,
+    progress: Callable[[], None] = lambda: None,
+) -> int:
+    """Change how many answers the tasks of a batch need; tasks close, or open again, accordingly.
+
+    Can be repeated after a crash, and does the rest then. Tasks that were closed early stay closed.
+
+    :param redundancy: 1 to ``MAX_REDUNDANCY``.
+    :param progress: called for each task that was changed.
+    :returns: the number of tasks that were changed.
+    """
+    batch = Batch.objects(pk=batch_id)
+    audit.change(by, Batch, batch_id, 'update', lambda: batch.update_one(set__redundancy=redundancy))
+    return counting.set_redundancy(batch_id, redundancy, now, progress=progress)

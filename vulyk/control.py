@@ -22,6 +22,7 @@ from vulyk.cli.db import db_group
 from vulyk.cli.demo import demo_command
 from vulyk.cli.groups import group_group
 from vulyk.cli.stats import stats_group
+from vulyk.cli.users import user_group
 from vulyk.cli.worker import worker_command
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
@@ -139,6 +140,7 @@ for command in (
     demo_command,
     group_group,
     stats_group,
+    user_group,
     worker_command,
 ):
     cli.add_command(command)

@@ -1,11 +1,15 @@
 """``batches`` and ``stats``."""
 
+import json
+
 import pytest
+from bson import Decimal128
 from mongoengine.connection import get_db
 
 from tests.factories import answer, make_tasks, make_user
 from vulyk.cli.stats import COLUMNS, batch_stats
 from vulyk.ext import consistency
+from vulyk.models.audit import AuditRecord
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 
@@ -152,3 +156,122 @@ def test_batch_of_a_plugin_that_is_not_enabled_is_shown_without_percentages(runn
     make_tasks(plain, 1, batch='b1')
     monkeypatch.setattr(app, 'task_types', {})
     assert runner('stats', 'batch').stdout.splitlines()[1].split()[:2] == ['b1', '1']
+
+
+def test_figures_are_json_for_scripts(runner, plain):
+    for task in make_tasks(plain, 2, batch='b1')[:1]:
+        answer(plain, task, make_user())
+    (row,) = json.loads(runner('stats', 'batch', '--json').stdout)
+    assert row == {
+        'batch': 'b1',
+        'tasks': 2,
+        'closed_tasks': 0,
+        'closed_percent': 0.0,
+        'answers': 1,
+        'answers_percent': 25.0,
+        'tasks_by_answers': {'0': 1, '1': 1},
+    }
+
+
+def test_people_are_ranked_by_their_answers(runner, plain):
+    ada, ben = make_user(username='ada'), make_user(username='ben')
+    first, second = make_tasks(plain, 2)
+    for user, task in ((ben, first), (ada, first), (ada, second)):
+        answer(plain, task, user)
+    rows = json.loads(runner('stats', 'users', '--json').stdout)
+    assert [(row['username'], row['answers'], row['extra'], row['hours']) for row in rows] == [
+        ('ada', 2, 0, 0),
+        ('ben', 1, 0, 0),
+    ]
+    assert [line.split()[:2] for line in runner('stats', 'users', '--limit', '1').stdout.splitlines()] == [
+        ['Username', 'Answers'],
+        ['ada', '2'],
+    ]
+
+
+@pytest.mark.parametrize('options', [('--since', '2999-01-01'), ('-t', 'other_task')])
+def test_ranking_can_be_narrowed(runner, plain, other, options):
+    answer(plain, make_tasks(plain, 1)[0], make_user())
+    assert json.loads(runner('stats', 'users', '--json', *options).stdout) == []
+
+
+def test_site_is_told_in_numbers(runner, plain):
+    first, _ = make_tasks(plain, 2)
+    for user in (make_user(), make_user(admin=True)):
+        answer(plain, first, user)
+    numbers = json.loads(runner('stats', 'site', '--json').stdout)
+    assert numbers.items() >= {'users': 2, 'admins': 1, 'tasks': 2, 'open_tasks': 1, 'closed_tasks': 1}.items()
+    assert (numbers['answers_of_a_week'], numbers['volunteers_of_a_day']) == (2, 2)
+    assert 'Volunteers of a day    2\n' in runner('stats', 'site').stdout
+
+
+# --- show, pause, resume, priority, redundancy ------------------------------------------------------------------------
+
+
+def audited() -> list[tuple[str, str, dict | None]]:
+    """Action, subject and outcome of each record of the audit log."""
+    return list(AuditRecord.objects.order_by('id').scalar('action', 'subject', 'after'))
+
+
+def test_batch_is_shown_with_what_people_are_told(runner, plain):
+    make_tasks(plain, 2, batch='b1')
+    Batch.objects(pk='b1').update_one(set__title='Zoo', set__batch_meta={'coins': Decimal128('0.1')})
+    facts = json.loads(runner('batches', 'show', 'b1', '--json').stdout)
+    expected = {'id': 'b1', 'tasks': 2, 'in_hand': 0, 'paused': False, 'title': 'Zoo', 'meta': {'coins': 0.1}}
+    assert facts.items() >= expected.items()
+    assert 'Title         Zoo\n' in runner('batches', 'show', 'b1').stdout
+    (row,) = json.loads(runner('batches', 'list', '--json').stdout)
+    assert row.items() <= facts.items()
+
+
+def test_paused_batch_hands_out_nothing_until_it_is_resumed(runner, plain):
+    make_tasks(plain, 1, batch='b1')
+    runner('batches', 'pause', 'b1')
+    assert plain.get_next(make_user()) == {}
+    runner('batches', 'resume', 'b1')
+    assert plain.get_next(make_user())
+    assert audited() == [('batch.update', 'batch b1', {'paused': state}) for state in (True, False)]
+
+
+def test_batch_of_a_higher_priority_is_handed_out_first(runner, plain):
+    make_tasks(plain, 1, batch='b1')
+    (task,) = make_tasks(plain, 1, batch='b2')
+    assert runner('batches', 'priority', 'b1', '-5').exit_code == 0
+    assert plain.get_next(make_user())['id'] == task.id
+    assert audited() == [('batch.update', 'batch b1', {'priority': -5})]
+
+
+def test_tasks_close_when_they_need_fewer_answers(runner, plain):
+    task, other_task = make_tasks(plain, 2, batch='b1')
+    answer(plain, task, make_user())
+    result = runner('batches', 'redundancy', 'b1', '1')
+    assert (result.exit_code, '2 were changed' in result.stdout) == (0, True)
+    assert (task.reload().closed, other_task.reload().closed) == (True, False)
+    assert audited() == [('batch.update', 'batch b1', {'redundancy': 1})]
+    assert list(consistency.check()) == []
+
+
+@pytest.mark.parametrize(
+    ('command', 'reason'),
+    [
+        (('show', 'b2'), "There is no batch 'b2'. There are: b1"),
+        (('pause',), 'Missing argument'),
+        (('pause', 'b1', 'b2'), "There is no batch 'b2'"),
+        (('priority', 'b1', 'much'), 'is not a valid integer'),
+        (('priority', 'b1', '1000001'), 'is not in the range'),
+        (('redundancy', 'b1', '0'), 'is not in the range'),
+    ],
+)
+def test_wrong_change_of_a_batch_is_refused_and_changes_nothing(runner, plain, command, reason):
+    make_tasks(plain, 1, batch='b1')
+    before = Batch.objects.get().to_mongo()
+    result = runner('batches', *command)
+    assert (result.exit_code, reason in result.output) == (2, True), result.output
+    assert (Batch.objects.get().to_mongo(), AuditRecord.objects.count()) == (before, 0)
+
+
+def test_deleted_batch_is_in_the_audit_log(runner, plain):
+    make_tasks(plain, 1, batch='b1')
+    runner('batches', 'del', '--bid', 'b1', '--yes')
+    record = AuditRecord.objects.get()
+    assert (record.action, record.before['tasksCount'], record.after) == ('batch.delete', 1, None)

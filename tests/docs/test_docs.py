@@ -33,7 +33,7 @@ from vulyk.bootstrap import _errors
 from vulyk.cli.batches import add_batch
 from vulyk.models import database, exc
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.models.tasks import Batch, WithdrawnAnswer
+from vulyk.models.tasks import WithdrawnAnswer
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
@@ -330,7 +330,7 @@ def test_tests_of_the_page_about_testing_pass(plugin_folder, test_folder, mongo_
 def test_scripts_for_operators_work(make_site, monkeypatch):
     app = make_site(ENABLED_TASKS={'vulyk_images': 'ImageChoiceTaskType'})
     scripts = code('operators/cli.rst')
-    assert sorted(scripts) == ['pause.py', 'redundancy.py', 'withdraw.py']
+    assert sorted(scripts) == ['withdraw.py']
     run('init', 'images')
     with app.app_context():
         kind = app.task_types['images']
@@ -344,10 +344,8 @@ def test_scripts_for_operators_work(make_site, monkeypatch):
     for name, text in scripts.items():
         exec(compile(text, name, 'exec'), {})
     with app.app_context():
-        batch = Batch.objects.get(pk='zoo')
-        assert (batch.paused, batch.redundancy) == (True, 5)
         assert WithdrawnAnswer.objects.get().reason == 'Typed at random'
-        assert (task.reload().need, task.users_count) == (5, 0)
+        assert task.reload().users_count == 0
 
 
 def test_examples_in_the_helpers_are_right():

@@ -35,8 +35,6 @@ from vulyk.utils import HTTPStatus
 
 MAX_SEARCH_LENGTH = 200
 MAX_LOOKUP_ROWS = 50
-MAX_AUDITED_LENGTH = 20_000  # characters of one value
-_SECRETS = {'password', 'sessions'}
 _MIME_TYPE = re.compile(r'[\w.+-]+/[\w.+-]+')
 
 
@@ -301,15 +299,7 @@ class AuthModelView(AdminsOnly, ModelView):
     def note(self, verb: str, model: Any, before: dict[str, Any]) -> None:
         """Add to the audit log: what has changed, as it was and as it is. A change that changes nothing is not noted."""
         after = self.stored(model) if verb != 'delete' else {}
-        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-        if names:
-            audit.record(
-                current_user._get_current_object(),
-                f'{self.endpoint}.{verb}',
-                f'{self.endpoint} {model.pk}',
-                {name: _for_audit(name, before[name]) for name in names if name in before} or None,
-                {name: _for_audit(name, after[name]) for name in names if name in after} or None,
-            )
+        audit.record_difference(current_user._get_current_object(), self.endpoint, model.pk, verb, before, after)
 
     def _create_ajax_loader(self, name: str, opts: dict[str, Any]) -> ReferenceLoader:
         loader = create_ajax_loader(self.model, name, name, opts)
@@ -345,14 +335,6 @@ class AuthModelView(AdminsOnly, ModelView):
         response.headers['X-Content-Type-Options'] = 'nosniff'
         response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
         return response
-
-
-def _for_audit(name: str, value: Any) -> Any:
-    """A value as the audit log keeps it: no secrets, and nothing that fills it."""
-    if name in _SECRETS:
-        return gettext('(not shown)')
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return value if len(text) <= MAX_AUDITED_LENGTH else f'{text[:MAX_AUDITED_LENGTH]} …'
 
 
 def _buckets(model: Any) -> set[tuple[str, str]]:

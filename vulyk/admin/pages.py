@@ -19,6 +19,7 @@ from vulyk.admin.access import StaffOnly
 from vulyk.admin.downloads import AnswersMixin
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
+from vulyk.batches import MAX_PRIORITY
 from vulyk.ext import counting, suspension
 from vulyk.jobs import enqueue, job
 from vulyk.models.audit import AuditRecord
@@ -30,7 +31,6 @@ from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
 from vulyk.utils import HTTPStatus
 
 PREVIEW_LENGTH = 120
-MAX_PRIORITY = 1_000_000
 
 
 def views() -> list[AuthModelView]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
-from vulyk.cli.context import TASK_TYPE, site, with_database
+from vulyk.cli.context import TASK_TYPE, USER, operator, site, with_database
+from vulyk.cli.output import json_option, print_json
 from vulyk.ext import suspension
-from vulyk.models import usernames
+from vulyk.models import audit, usernames
 from vulyk.models.task_types import AbstractTaskType
+from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User, key_of_email
 
 
@@ -33,29 +36,26 @@ def toggle_admin(email: str, state: bool, projects: Collection[str] = ()) -> Non
     if not users:
         raise click.BadParameter(f'User {email} does not exist.')
     if not projects:
-        users.update(set__admin=state)
+        changes: dict[str, Any] = {'set__admin': state}
     elif state:
-        users.update(add_to_set__manages=list(projects))
+        changes = {'add_to_set__manages': list(projects)}
     else:
-        users.update(pull_all__manages=list(projects))
+        changes = {'pull_all__manages': list(projects)}
+    for user_id in users.scalar('id'):
+        user = User.objects(pk=user_id)
+        audit.change(operator(), User, user_id, 'update', lambda user=user: user.update_one(**changes))
 
 
-def suspend(name: str, reason: str) -> tuple[User, int]:
-    """Switch an account off and take back everything it has answered.
+def suspend(user: User, reason: str) -> int:
+    """Switch an account off and take back everything it has answered; returns how many answers there were.
 
-    :param name: an e-mail address, ignoring case, or a username.
-    :returns: the user, and how many answers there were.
-    :raises click.BadParameter: nobody, or an admin.
+    :raises click.BadParameter: an admin.
     """
-    user = User.objects(email__iexact=name).first() or User.objects(username=name).first()
-    if user is None:
-        raise click.BadParameter(f'There is nobody called {name!r}: give an e-mail address or a username.')
     if user.is_staff():
         raise click.BadParameter(f'{user.username} is an admin; take that away first with: admin remove')
     redundancies = {kind.type_name: kind.redundancy for kind in site().app.task_types.values()}
-    suspension.switch_off(user, by='command line', reason=reason)
-    taken = suspension.withdraw_everything(user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC))
-    return user, taken
+    suspension.switch_off(user, by=operator(), reason=reason)
+    return suspension.withdraw_everything(user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC))
 
 
 def create_admin(email: str, username: str, password: str) -> User:
@@ -75,12 +75,20 @@ def create_admin(email: str, username: str, password: str) -> User:
         raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
     if User.objects(username__iexact=username) or User.is_username_taken(username):
         raise click.BadParameter(f'The username {username!r} is taken, or one that looks the same.')
-    user = User(email=email.strip(), username=username.strip(), admin=True)
+    facts = {'email': email.strip(), 'username': username.strip(), 'admin': True}
+    draft = User(**facts)
     try:
-        user.set_password(password)
+        draft.set_password(password)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    return user.save()
+
+    def create() -> User:
+        user = User(**facts, password=draft.password).save()
+        stored = User._get_collection().find_one({'_id': user.pk})
+        audit.record_difference(operator(), 'user', user.pk, 'create', {}, stored)
+        return user
+
+    return in_transaction(create)
 
 
 def _print_addresses(users: object) -> None:
@@ -95,10 +103,15 @@ def admin_group() -> None:
 
 
 @admin_group.command('list')
+@json_option
 @with_database
-def list_command() -> None:
+def list_command(as_json: bool) -> None:
     """List admins and everybody else."""
-    list_admin()
+    if not as_json:
+        return list_admin()
+    users = User.objects.no_dereference().order_by('email')
+    facts = ('username', 'email', 'active', 'admin', 'manages')
+    return print_json([{name: getattr(user, name) for name in facts} for user in users])
 
 
 project_option = click.option(
@@ -132,13 +145,13 @@ def remove_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
 
 
 @admin_group.command('suspend')
-@click.argument('user')
+@click.argument('user', type=USER)
 @click.option('--reason', prompt=True, help='Kept with the answers and in the audit log; asked for if left out.')
 @with_database
-def suspend_command(user: str, reason: str) -> None:
-    """Switch off the account of USER (e-mail address or username) and take back everything it has answered."""
-    found, taken = suspend(user, reason)
-    click.echo(f'{found.username} is switched off; {taken} answers are taken back.')
+def suspend_command(user: User, reason: str) -> None:
+    """Switch off the account of USER (username, e-mail address or id) and take back everything it has answered."""
+    taken = suspend(user, reason)
+    click.echo(f'{user.username} is switched off; {taken} answers are taken back.')
 
 
 @admin_group.command('create')

@@ -10,15 +10,16 @@ from typing import Any
 import click
 
 from vulyk import batches
-from vulyk.cli.context import BATCH, with_database
+from vulyk.cli.context import BATCH, operator, with_database
+from vulyk.cli.output import Bar, json_option, print_facts, print_json
 from vulyk.ext.counting import recount_user
+from vulyk.models import audit
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError, TaskImportError
 from vulyk.models.facts import check_facts
 from vulyk.models.fields import parse_json_object
 from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
-from vulyk.models.transaction import in_transaction
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def delete_batch(batch_id: str, *, purge: bool, force: bool = False) -> None:
 
     def delete() -> None:
         tasks, answers = AbstractTask._get_collection(), AbstractAnswer._get_collection()
-        in_hand = tasks.count_documents({'batch': batch_id, 'expiry': {'$gt': datetime.now(UTC)}})
+        in_hand = tasks_in_hand(batch_id)
         if in_hand and not force:
             raise click.ClickException(
                 f'Volunteers have {in_hand} tasks of batch {batch_id} in hand. Wait until they are done, or use --force.'
@@ -119,7 +120,28 @@ def delete_batch(batch_id: str, *, purge: bool, force: bool = False) -> None:
         Closing._get_collection().delete_many({'batch': batch_id})
         Batch._get_collection().delete_one({'_id': batch_id})
 
-    in_transaction(delete)
+    audit.change(operator(), Batch, batch_id, 'delete', delete)
+
+
+def tasks_in_hand(batch_id: str) -> int:
+    """How many tasks of a batch volunteers have in hand, or in advance."""
+    where = {'batch': batch_id, 'expiry': {'$gt': datetime.now(UTC)}}
+    return AbstractTask._get_collection().count_documents(where)
+
+
+def to_facts(batch: Batch) -> dict[str, Any]:
+    """What scripts are told about a batch; ``redundancy`` may be None in a database of the existing platform."""
+    return {
+        'id': batch.id,
+        'type': batch.task_type,
+        'tasks': batch.tasks_count,
+        'closed_tasks': batch.tasks_processed,
+        'closed': batch.closed,
+        'paused': batch.paused,
+        'priority': batch.priority,
+        'redundancy': batch.redundancy,
+        'created_at': batch.created_at,
+    }
 
 
 @click.group('batches')
@@ -128,11 +150,73 @@ def batches_group() -> None:
 
 
 @batches_group.command('list')
+@json_option
 @with_database
-def list_command() -> None:
+def list_command(as_json: bool) -> None:
     """List the ids of all batches, oldest first."""
+    if as_json:
+        return print_json([to_facts(batch) for batch in Batch.objects.order_by('created_at', 'id')])
     for batch_id in batches_list():
         click.echo(batch_id)
+    return None
+
+
+@batches_group.command('show')
+@click.argument('batch', type=BATCH)
+@json_option
+@with_database
+def show_command(batch: str, as_json: bool) -> None:
+    """Print everything about BATCH: how far it is, who gets its tasks when, what people are told about it."""
+    document = Batch.objects.get(pk=batch)
+    facts = {**to_facts(document), **document.facts, 'meta': document.batch_meta, 'in_hand': tasks_in_hand(batch)}
+    if as_json:
+        return print_json(facts)
+    return print_facts(facts)
+
+
+@batches_group.command('pause')
+@click.argument('batch', nargs=-1, required=True, type=BATCH)
+@with_database
+def pause_command(batch: tuple[str, ...]) -> None:
+    """Hand out no more tasks of each BATCH; who has one in hand may finish it."""
+    for batch_id in batch:
+        batches.set_paused(batch_id, True, by=operator())
+        click.echo(f'Batch {batch_id} is paused; {tasks_in_hand(batch_id)} of its tasks are in hand.')
+
+
+@batches_group.command('resume')
+@click.argument('batch', nargs=-1, required=True, type=BATCH)
+@with_database
+def resume_command(batch: tuple[str, ...]) -> None:
+    """Hand out tasks of each BATCH again."""
+    for batch_id in batch:
+        batches.set_paused(batch_id, False, by=operator())
+        click.echo(f'Batch {batch_id} is handed out.')
+
+
+@batches_group.command('priority', context_settings={'ignore_unknown_options': True})  # -5 is no option
+@click.argument('batch', type=BATCH)
+@click.argument('priority', metavar='NUMBER', type=click.IntRange(-batches.MAX_PRIORITY, batches.MAX_PRIORITY))
+@with_database
+def priority_command(batch: str, priority: int) -> None:
+    """Hand out tasks of BATCH before those of batches with a lower NUMBER; it is 0 at first, and may be negative."""
+    batches.set_priority(batch, priority, by=operator())
+    click.echo(f'Batch {batch} has the priority {priority}.')
+
+
+@batches_group.command('redundancy')
+@click.argument('batch', type=BATCH)
+@click.argument('answers', metavar='NUMBER', type=click.IntRange(1, batches.MAX_REDUNDANCY))
+@with_database
+def redundancy_command(batch: str, answers: int) -> None:
+    """Have each task of BATCH need NUMBER answers; tasks close, or open again, accordingly.
+
+    Volunteers may go on working. When it is interrupted, the same command does the rest.
+    """
+    tasks = AbstractTask._get_collection().count_documents({'batch': batch, 'need': {'$ne': answers}})
+    with Bar(tasks, 'Changing') as bar:
+        changed = batches.set_redundancy(batch, answers, datetime.now(UTC), by=operator(), progress=bar.advance)
+    click.echo(f'Tasks of batch {batch} need {answers} answers; {changed} were changed.')
 
 
 @batches_group.command('del')

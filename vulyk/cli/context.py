@@ -8,9 +8,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+from bson import ObjectId
+from mongoengine import Q
 
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import Batch
+from vulyk.models.user import User, key_of_email
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
@@ -89,6 +92,37 @@ class BatchParam(click.ParamType):
         return value
 
 
+class UserParam(click.ParamType):
+    """A user, by username, e-mail address or id; the command gets the document."""
+
+    name = 'user'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> User:
+        if isinstance(value, User):
+            return value
+        here = site()
+        here.prepare(here.app)
+        with here.app.app_context():
+            found = find_users(value)
+        if not found:
+            self.fail(f'There is nobody called {value!r}: give a username, an e-mail address or an id.', param, ctx)
+        if len(found) > 1:  # names and addresses of old databases need not be unique
+            ids = ', '.join(str(user.id) for user in found)
+            self.fail(f'{len(found)} users are called {value!r}; give the id of one: {ids}.', param, ctx)
+        return found[0]
+
+
+def find_users(text: str) -> list[User]:
+    """Everybody of exactly that id, username or e-mail address (which may be written large or small), active or not."""
+    if not text.strip() or '\0' in text or len(text) > User.email.max_length:
+        return []
+    users = User.objects.no_dereference()
+    if ObjectId.is_valid(text) and (found := users.filter(pk=text).first()):
+        return [found]
+    named = Q(username=text) | Q(email_key=key_of_email(text)) | Q(email_key=None, email__iexact=text.strip())
+    return list(users.filter(named).order_by('id'))
+
+
 class MomentParam(click.ParamType):
     """A date, or a date and time; UTC unless it names a zone."""
 
@@ -116,4 +150,5 @@ def operator() -> str:
 
 TASK_TYPE = TaskTypeParam()
 BATCH = BatchParam()
+USER = UserParam()
 MOMENT = MomentParam()

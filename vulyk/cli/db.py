@@ -4,10 +4,8 @@ import glob
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from vulyk import batches, loading
 from vulyk.batches import MAX_ID_LENGTH
 from vulyk.cli.batches import parse_meta, read_facts, validate_batch
 from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
+from vulyk.cli.output import Bar
 from vulyk.exporting import writing
 from vulyk.exporting.formats import FORMATS
 from vulyk.exporting.reading import Wanted
@@ -152,7 +151,7 @@ def load_command(
     files = [found for pattern in path for found in _expanded(pattern)]
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
-        with _Bar(None, 'Checking') as bar:
+        with Bar(None, 'Checking') as bar:
             report = loading.check(
                 task_type, files, max_media_bytes=limit, key=key, count_known=dry_run, progress=bar.advance
             )
@@ -164,7 +163,7 @@ def load_command(
             raise TaskImportError(f'{report.invalid} of {report.records + report.invalid} records are not valid.')
         if dry_run:
             return
-        with _Bar(report.records + report.invalid) as bar:
+        with Bar(report.records + report.invalid, 'Loading') as bar:
             result = load_files(
                 task_type,
                 files,
@@ -220,39 +219,6 @@ def _tell_blocked(report: loading.Report) -> None:
         )
 
 
-class _Bar:
-    """A progress bar on a terminal, with the rate and the time left; elsewhere nothing."""
-
-    def __init__(self, length: int | None, label: str = 'Loading') -> None:
-        self._started = time.monotonic()
-        self._number = self._shown = 0
-        self._bar = click.progressbar(
-            count() if length is None else None,  # nobody knows how many there are
-            length=length,
-            label=label,
-            file=sys.stderr,
-            item_show_func=self._rate,
-            show_pos=True,
-            hidden=not sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> '_Bar':
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *details: Any) -> None:
-        self._bar.__exit__(*details)
-
-    def advance(self, count: int = 1) -> None:
-        self._number += count
-        if self._number >= self._shown + 500:
-            self._bar.update(self._number - self._shown, self._number)
-            self._shown = self._number
-
-    def _rate(self, number: int | None) -> str:
-        return f'{(number or 0) / (time.monotonic() - self._started):,.0f} a second'
-
-
 def _expanded(pattern: str) -> list[str]:
     if pattern and os.path.exists(pattern):  # it may well hold brackets
         return [pattern]
@@ -296,7 +262,7 @@ def export_command(
     if form != 'csv' and '.csv' in Path(path).suffixes[-2:]:
         click.echo(f'{path} gets JSON lines, in spite of its name; --format csv writes a table.', err=True)
     try:
-        with _Bar(_expected_answers(task_type, batch_id), 'Exporting') as bar:
+        with Bar(_expected_answers(task_type, batch_id), 'Exporting') as bar:
             export = Export(task_type, wanted, form, progress=bar.advance)
             if with_emails:
                 writing.audit_emails(export, operator(), path)

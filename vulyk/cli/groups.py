@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-from vulyk.cli.context import TASK_TYPE, with_database
+from vulyk.cli.context import TASK_TYPE, operator, with_database
+from vulyk.cli.output import json_option, print_json
+from vulyk.models import audit
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.user import GROUP_ID, Group, User
 
@@ -43,7 +45,7 @@ def new_group(gid: str, description: str) -> None:
         raise click.BadParameter(f'Group {gid} exists already.')
     if len(description) > Group.description.max_length:
         raise click.BadParameter(f'The description has more than {Group.description.max_length} characters.')
-    Group(id=gid, description=description).save()
+    audit.change(operator(), Group, gid, 'create', Group(id=gid, description=description).save)
 
 
 def remove_group(gid: str) -> None:
@@ -51,7 +53,7 @@ def remove_group(gid: str) -> None:
 
     :raises click.BadParameter: no such group.
     """
-    _group(gid).delete()
+    audit.change(operator(), Group, gid, 'delete', _group(gid).delete)
 
 
 def assign_to(username: str, gid: str) -> None:
@@ -60,7 +62,7 @@ def assign_to(username: str, gid: str) -> None:
     :raises click.BadParameter: no such user or group.
     """
     group = _group(gid)
-    _users(username).update(add_to_set__groups=group)
+    _change_users(username, add_to_set__groups=group)
 
 
 def resign(username: str, gid: str) -> None:
@@ -69,7 +71,7 @@ def resign(username: str, gid: str) -> None:
     :raises click.BadParameter: no such user or group.
     """
     group = _group(gid)
-    _users(username).update(pull__groups=group)
+    _change_users(username, pull__groups=group)
 
 
 def add_task_type(gid: str, task_type: str) -> None:
@@ -78,7 +80,7 @@ def add_task_type(gid: str, task_type: str) -> None:
     :raises click.BadParameter: no such group.
     """
     _group(gid)
-    Group.objects(pk=gid).update_one(add_to_set__allowed_types=task_type)
+    _change_group(gid, add_to_set__allowed_types=task_type)
 
 
 def remove_task_type(gid: str, task_type: str) -> None:
@@ -87,7 +89,7 @@ def remove_task_type(gid: str, task_type: str) -> None:
     :raises click.BadParameter: no such group.
     """
     _group(gid)
-    Group.objects(pk=gid).update_one(pull__allowed_types=task_type)
+    _change_group(gid, pull__allowed_types=task_type)
 
 
 def _group(gid: str) -> Group:
@@ -97,11 +99,17 @@ def _group(gid: str) -> Group:
     return group
 
 
-def _users(username: str) -> Any:
-    users = User.objects(username=username)
-    if not users:
+def _change_group(gid: str, **changes: Any) -> None:
+    audit.change(operator(), Group, gid, 'update', lambda: Group.objects(pk=gid).update_one(**changes))
+
+
+def _change_users(username: str, **changes: Any) -> None:
+    ids = list(User.objects(username=username).scalar('id'))
+    if not ids:
         raise click.BadParameter(f'There is no user {username!r}.')
-    return users
+    for user_id in ids:
+        users = User.objects(pk=user_id)
+        audit.change(operator(), User, user_id, 'update', lambda users=users: users.update_one(**changes))
 
 
 _gid = click.option('--gid', prompt='Group id', help='Id of the group.')
@@ -115,11 +123,16 @@ def group_group() -> None:
 
 
 @group_group.command('list')
+@json_option
 @with_database
-def list_command() -> None:
+def list_command(as_json: bool) -> None:
     """List groups and the task types they allow."""
+    if as_json:
+        facts = ('id', 'description', 'allowed_types')
+        return print_json([{name: getattr(group, name) for name in facts} for group in Group.objects.order_by('id')])
     for line in list_groups():
         click.echo(line)
+    return None
 
 
 @group_group.command('add')

@@ -3,6 +3,7 @@
 Everything here can be repeated: it derives the numbers from the answers instead of adding to them.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -191,11 +192,14 @@ def withdraw_all(
     )
 
 
-def set_redundancy(batch_id: str, redundancy: int, now: datetime) -> int:
+def set_redundancy(
+    batch_id: str, redundancy: int, now: datetime, *, progress: Callable[[], None] = lambda: None
+) -> int:
     """Change how many answers the tasks of a batch need; tasks close, or open again, accordingly.
 
     Can be repeated after a crash. Tasks that were closed early stay closed.
 
+    :param progress: called for each task that was changed.
     :returns: the number of tasks that were changed.
     """
     Batch._get_collection().update_one({'_id': batch_id}, {'$set': {'redundancy': redundancy}})
@@ -209,6 +213,7 @@ def set_redundancy(batch_id: str, redundancy: int, now: datetime) -> int:
             recount_task(task_id, redundancy, now + timedelta(seconds=monotonic() - started))
 
         in_transaction(change)
+        progress()
         changed += 1
     fold_closings(batch_id, now)
     return changed

@@ -1,4 +1,4 @@
-"""Putting an end to abuse: an account is switched off, and everything it has answered is taken back."""
+"""Switching accounts off, and on; and putting an end to abuse: everything an account has answered is taken back."""
 
 from datetime import datetime
 
@@ -20,6 +20,27 @@ def switch_off(user: User, *, by: User | str, reason: str) -> None:
     User.objects(pk=user.id).update_one(set__active=False, unset__sessions=True)
     after = {'active': False, 'reason': reason}
     audit.record(by, 'user.suspend', f'user {user.id} {user.username}', {'active': bool(user.active)}, after)
+
+
+class LastAdminError(Exception):
+    """Nobody could look after the site without this account."""
+
+
+def set_active(user: User, active: bool, *, by: User | str) -> None:
+    """Let somebody in again, or not any more; who is in is out at the next request. The answers stay.
+
+    :param by: the admin; for commands a text that says who it was.
+    :raises LastAdminError: this is the last active admin.
+    """
+    others = User.objects(pk__ne=user.id, admin=True, active=True)
+    changes = {'set__active': True} if active else {'set__active': False, 'unset__sessions': True}
+
+    def change() -> None:
+        if not active and user.is_admin() and others.first() is None:
+            raise LastAdminError
+        User.objects(pk=user.id).update_one(**changes)
+
+    audit.change(by, User, user.id, 'update', change)
 
 
 def withdraw_everything(

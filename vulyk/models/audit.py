@@ -1,14 +1,21 @@
 """The audit log: who did what that others may have to account for, and when. Records are added, never changed."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from flask_mongoengine.documents import BaseQuerySet, Document
 from mongoengine import DateTimeField, ObjectIdField, StringField
 
 from vulyk.models.fields import VerbatimField
+from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
+
+T = TypeVar('T')
+
+MAX_LENGTH = 20_000  # characters of one value
+SECRETS = {'password', 'sessions'}
 
 
 class _AppendOnly(BaseQuerySet):
@@ -73,6 +80,51 @@ def record(
         before=_plain(before),
         after=_plain(after),
     ).save()
+
+
+def change(actor: User | str, model: Any, pk: Any, verb: str, act: Callable[[], T]) -> T:
+    """Change one document and note what it was before and is now; both are stored, or neither.
+
+    :param model: the class of the document, and ``pk`` its id, which may not exist yet, or not any more afterwards.
+    :param verb: ``create``, ``update`` or ``delete``, as on the admin pages.
+    :param act: makes the change; it may run several times, see :func:`vulyk.models.transaction.in_transaction`.
+    """
+
+    def work() -> T:
+        stored = model._get_collection().find_one
+        before = stored({'_id': pk}) or {}
+        result = act()
+        record_difference(actor, model.__name__.lower(), pk, verb, before, stored({'_id': pk}) or {})
+        return result
+
+    return in_transaction(work)
+
+
+def record_difference(
+    actor: User | str, kind: str, pk: Any, verb: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Note which fields of a document have changed, as they were and as they are; nothing if none has.
+
+    :param before: the document as it was stored; ``{}`` if it is new.
+    :param after: the document as it is stored; ``{}`` if it is gone.
+    """
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if names:
+        record(
+            actor,
+            f'{kind}.{verb}',
+            f'{kind} {pk}',
+            {name: _kept(name, before[name]) for name in names if name in before} or None,
+            {name: _kept(name, after[name]) for name in names if name in after} or None,
+        )
+
+
+def _kept(name: str, value: Any) -> Any:
+    """A value as the audit log keeps it: no secrets, and nothing that fills it."""
+    if name in SECRETS:
+        return '(not shown)'
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text) <= MAX_LENGTH else f'{text[:MAX_LENGTH]} …'
 
 
 def _plain(value: dict[str, Any] | None) -> dict[str, Any] | None:

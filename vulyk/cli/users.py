@@ -1,0 +1,136 @@
+"""Who takes part: finding people, looking at an account, letting somebody in or not."""
+
+from typing import Any
+
+import click
+from flask import current_app
+from mongoengine import Q
+
+from vulyk.cli.context import USER, operator, with_database
+from vulyk.cli.output import json_option, print_facts, print_json, print_table
+from vulyk.ext import suspension
+from vulyk.models.progress import Progress
+from vulyk.models.social import SocialAccount
+from vulyk.models.stats import WorkSession
+from vulyk.models.user import Group, User
+
+COLUMNS = ('username', 'email', 'active', 'admin', 'groups', 'answers', 'last_login')
+
+
+def find(search: str | None, group: str | None, *, admins: bool, inactive: bool) -> Any:
+    """Users, the newest first; all conditions have to be met.
+
+    :param search: a part of the username or the e-mail address, ignoring case.
+    :param group: the id of a group they are in.
+    """
+    users = User.objects.no_dereference().order_by('-id')
+    if search:
+        users = users.filter(Q(username__icontains=search) | Q(email__icontains=search))
+    if group:
+        users = users.filter(groups=Group(id=group))
+    if admins:
+        users = users.filter(Q(admin=True) | Q(manages__0__exists=True))
+    return users.filter(active=False) if inactive else users
+
+
+def to_facts(user: User) -> dict[str, Any]:
+    """What scripts are told about a user."""
+    return {
+        'id': user.id,
+        'username': user.username,
+        'email': user.email,
+        'active': user.active,
+        'admin': user.admin,
+        'manages': list(user.manages),
+        'groups': [getattr(group, 'id', group) for group in user.groups],
+        'answers': user.processed,
+        'created_at': user.id.generation_time,
+        'last_login': user.last_login,
+        'deleted_at': user.deleted_at,
+    }
+
+
+def to_more_facts(user: User) -> dict[str, Any]:
+    """Everything but the answers: what :func:`to_facts` says, and how this user signs in and works."""
+    services = [account.provider for account in SocialAccount.of(user)]
+    totals = Progress.objects(user=user.id, total__gt=0).order_by('task_type').scalar('task_type', 'total')
+    return {
+        **to_facts(user),
+        'email_confirmed': user.email_confirmed,
+        'sign_in_methods': [*(['password'] if user.password else []), *services],
+        'sessions': len(user.sessions),
+        'time_zone': user.time_zone,
+        'may_work_on': [name for name in current_app.task_types if user.is_eligible_for(name)],
+        'answers_by_type': dict(totals),
+        'hours_of_work': round(WorkSession.get_total_user_time_precise(user.id) / 3600, 2),
+    }
+
+
+def _without_nul(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and ('\0' in value or len(value) > User.email.max_length):
+        raise click.BadParameter(f'A text of at most {User.email.max_length} characters is looked for.')
+    return value
+
+
+@click.group('user')
+def user_group() -> None:
+    """Find people, look at an account, let somebody in or not."""
+
+
+@user_group.command('list')
+@click.option('--search', metavar='TEXT', callback=_without_nul, help='Only who has it in username or e-mail address.')
+@click.option('--group', metavar='GID', help='Only members of this group.')
+@click.option('--admins', is_flag=True, help='Only admins, of the site or of a project.')
+@click.option('--inactive', is_flag=True, help='Only accounts that are switched off.')
+@click.option('--limit', type=click.IntRange(min=1), help='At most so many.')
+@json_option
+@with_database
+def list_command(
+    search: str | None, group: str | None, admins: bool, inactive: bool, limit: int | None, as_json: bool
+) -> None:
+    """List people, the newest first."""
+    if group and Group.objects(pk=group).first() is None:
+        known = ', '.join(Group.objects.order_by('id').scalar('id')) or 'none'
+        raise click.BadParameter(f'There is no group {group!r}. There are: {known}.')
+    users = find(search, group, admins=admins, inactive=inactive)
+    rows = [to_facts(user) for user in (users.limit(limit) if limit else users)]
+    if as_json:
+        return print_json(rows)
+    return print_table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+
+
+@user_group.command('show')
+@click.argument('user', type=USER)
+@json_option
+@with_database
+def show_command(user: User, as_json: bool) -> None:
+    """Print what is known about USER (username, e-mail address or id)."""
+    facts = to_more_facts(user)
+    if as_json:
+        return print_json(facts)
+    return print_facts(facts)
+
+
+@user_group.command('deactivate')
+@click.argument('user', type=USER)
+@with_database
+def deactivate_command(user: User) -> None:
+    """Let USER in no more; who is in is out at once. The answers stay; "admin suspend" takes them back."""
+    try:
+        suspension.set_active(user, False, by=operator())
+    except suspension.LastAdminError as error:
+        raise click.ClickException(
+            f'{user.username} is the last active admin; make somebody else one first: admin add EMAIL'
+        ) from error
+    click.echo(f'{user.username} is switched off.')
+
+
+@user_group.command('activate')
+@click.argument('user', type=USER)
+@with_database
+def activate_command(user: User) -> None:
+    """Let USER in again."""
+    if user.deleted_at:
+        raise click.ClickException(f'{user.username} has been deleted; there is nobody to let in.')
+    suspension.set_active(user, True, by=operator())
+    click.echo(f'{user.username} can sign in.')
