@@ -43,5 +43,8 @@ ENABLE_ADMIN = True
 # Who may make an account: 'open', 'invitation' or 'closed'
 REGISTRATION = 'open'
 
+# /metrics, for Prometheus on another machine: what it sends as bearer token
+# METRICS_TOKEN = ''
+
 # The web server in front of the site, which says who asks and that it was by HTTPS: its address, or 'unix' for a socket.
 TRUSTED_PROXIES = ['127.0.0.1']

@@ -22,12 +22,13 @@ TEST = [
     'pytest-randomly>=5',
     'pytest-timeout>=2.4',
     'pytest-xdist>=3.8',
+    'pyyaml>=6',
     'setuptools>=77',
     'wheel',
 ]
 LINT = ['import-linter>=2.16', 'mypy>=2.4', 'ruff>=0.17.5']
 DOCS = ['furo', 'sphinx>=9']
-BENCH = ['gunicorn>=27']
+SERVER = ['brotli>=1.1', 'gunicorn>=27']
 
 setup(
     name='vulyk',
@@ -60,6 +61,7 @@ setup(
         'nh3>=0.3',
         'orjson>=3.11',
         'pillow>=12',
+        'prometheus-client>=0.22',
         'pymongo>=4.20,<5',
         'rcssmin>=1.2',
         'rjsmin>=1.2',
@@ -75,7 +77,8 @@ setup(
         'mongod': MONGOD,
         'test': TEST,
         'docs': DOCS,
-        'dev': TEST + LINT + DOCS + BENCH,
+        'server': SERVER,
+        'dev': TEST + LINT + DOCS + SERVER,
     },
     entry_points={'console_scripts': ['vulyk = vulyk.control:main']},
 )

@@ -101,6 +101,7 @@ def settings(mongo_uri: str, test_folder: Path, worker_id: str) -> dict:
         'ENABLED_TASKS': {'vulyk_plain': 'PlainTaskType'},
         'ENABLED_BLUEPRINTS': [],
         'ASSETS_FOLDER': str(test_folder / 'assets'),
+        'ASSETS_PRECOMPRESS': False,
         'ANSWERS_PER_MINUTE': 0,
         'BACKGROUND_THREAD': False,
         'TERMS_VERSION': None,

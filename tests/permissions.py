@@ -18,6 +18,9 @@ SETTINGS = {'ENABLE_ADMIN': True, 'ENABLED_BLUEPRINTS': BLUEPRINTS, **SERVICES}
 PAGES = """
 GET  /                                        in    in   in   in   in
 GET  /static/<path:filename>                  in    in   in   in   in
+GET  /healthz                                 in    in   in   in   in
+GET  /readyz                                  in    in   in   in   in
+GET  /metrics                                 in    in   in   in   in
 GET  /sign-in                                 in    in   in   in   in
 POST /sign-in                                 401   in   in   in   in
 POST /logout                                  in    in   in   in   in

@@ -19,6 +19,7 @@ from mongoengine import DateTimeField, DictField, IntField, StringField
 from pymongo import ReturnDocument
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 
+from vulyk import logs
 from vulyk.ext import counting
 from vulyk.ext.assignment import reap
 from vulyk.ext.worksession import WorkSessionManager
@@ -130,7 +131,7 @@ def work(worker: str, now: datetime) -> bool:
         Job._get_collection().update_one(mine, {'$set': {'state': DEAD, 'error': 'every worker that tried it died'}})
         return True
     try:
-        with _renewed(mine):
+        with _renewed(mine), logs.working_on(f'job {claimed["_id"]}'):
             _JOBS[claimed['kind']](**claimed['args'])
     except ConnectionFailure:
         raise  # the database is away: the lease ends and somebody tries again

@@ -45,10 +45,13 @@ MONGODB_TIMEOUT_SECONDS = 3
 
 # --- logging ----------------------------------------------------------------------------------------------------------
 LOG_TO_STDERR = True
+LOG_FORMAT = 'text'  # 'json': one JSON object a line, and a line for each request
 LOGGING_LOCATION = '/var/log/vulyk/app.log'
 LOGGING_FORMAT = '%(asctime)s - %(name)s - %(levelname)s - %(message)s'
 LOGGING_LEVEL: int | str | None = None  # DEBUG if DEBUG else INFO
 LOGGING_MAX_FILE_BYTES = 10 * 1024 * 1024
+METRICS_TOKEN: str | None = None
+METRICS_NETWORKS: list[str] = ['127.0.0.0/8', '::1']  # whence /metrics may be read without the token
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
 ENABLED_TASKS: dict[str, str] = {}  # {package: class name}
@@ -101,6 +104,7 @@ JS_ASSETS_FILTERS = 'rjsmin'
 CSS_ASSETS_FILTERS = 'rcssmin'
 ASSETS_FOLDER: str | None = None  # where bundles are written; default: assets/ in the instance folder
 ASSETS_AUTO_BUILD = True
+ASSETS_PRECOMPRESS = True  # packed copies of scripts and styles beside the bundles
 COLLECT_STATIC_ROOT: str | None = None
 COLLECT_STORAGE: str | None = None
 COLLECT_PLUGIN_DIR_PREFIX = 'plugin_'
@@ -171,9 +175,11 @@ _FROM_ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     'DEBUG': _boolean,
     'EMBEDDED_MONGOD': str,
     'LOG_TO_STDERR': _boolean,
+    'LOG_FORMAT': str,
     'LOGGING_LOCATION': str,
     'LOGGING_FORMAT': str,
     'LOGGING_MAX_FILE_BYTES': int,
+    'METRICS_TOKEN': str,
     'JS_ASSETS_OUTPUT': str,
     'CSS_ASSETS_OUTPUT': str,
     'JS_ASSETS_FILTERS': str,

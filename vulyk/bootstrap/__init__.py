@@ -17,6 +17,7 @@ from vulyk.bootstrap import (
     _db,
     _errors,
     _logging,
+    _operations,
     _proxies,
     _security,
     _social_login,
@@ -39,6 +40,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     app = VulykFlask('vulyk', static_folder=None, template_folder=None)
     _config.init(app, config)
     _logging.init(app)
+    _operations.init(app)
     db = _db.init(app)
     _templates.init(app)
     _proxies.init(app)

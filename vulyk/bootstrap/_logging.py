@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from flask.logging import default_handler
 
+from vulyk.logs import JsonFormatter, WithRequestId
+from vulyk.models.exc import InitializationError
+
 if TYPE_CHECKING:
     from flask import Flask
 
 
 def init(app: 'Flask') -> None:
-    """Send the messages of the application and of the package to stderr or to the file of ``LOGGING_LOCATION``."""
+    """Send the messages of the application and of the package to stderr or to the file of ``LOGGING_LOCATION``.
+
+    :raises InitializationError: ``LOG_FORMAT`` is none.
+    """
+    if app.config['LOG_FORMAT'] not in ('text', 'json'):
+        raise InitializationError(f"LOG_FORMAT must be 'text' or 'json', not {app.config['LOG_FORMAT']!r}.")
     handler: logging.Handler = default_handler
     if not app.config['LOG_TO_STDERR']:
         path = Path(app.config['LOGGING_LOCATION'])
@@ -24,7 +32,9 @@ def init(app: 'Flask') -> None:
             app.logger.warning(
                 'LOGGING_LOCATION %s cannot be written (%s); messages go to stderr.', path, error.strerror
             )
-    handler.setFormatter(logging.Formatter(app.config['LOGGING_FORMAT']))
+    is_json = app.config['LOG_FORMAT'] == 'json'
+    handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(app.config['LOGGING_FORMAT']))
+    handler.filters = [WithRequestId()]
     logger = logging.getLogger('vulyk')  # app.logger is this one too: the application is called vulyk
     for previous in logger.handlers:
         if isinstance(previous, LogFile):  # of an older application in this process

@@ -1,13 +1,14 @@
 """The state of the database behind mongoengine's connection: is it there, is it fit, has it its indexes."""
 
 import logging
+from datetime import UTC, datetime
 
 import pymongo
 from mongoengine.connection import get_connection
 from mongoengine.errors import NotUniqueError, OperationError
-from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure
+from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
 
-from vulyk.jobs import Job
+from vulyk.jobs import Duty, Job
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
 from vulyk.models.limits import Attempts
@@ -58,6 +59,20 @@ def prepare() -> None:
         except (OperationFailure, OperationError, NotUniqueError) as error:
             # A database of an older version may hold what a unique index forbids; the site runs, the operator must know.
             log.error('An index of %s cannot be made: %s', model._get_collection_name(), error)
+
+
+def check_writable(seconds: float) -> None:
+    """Write something, as every answer has to.
+
+    :param seconds: to wait for it at most.
+    :raises DatabaseError: it was not stored.
+    """
+    probe = {'$set': {'at': datetime.now(UTC)}}
+    try:
+        with pymongo.timeout(seconds):
+            Duty._get_collection().update_one({'_id': 'readyz'}, probe, upsert=True)
+    except PyMongoError as error:
+        raise DatabaseError(f'The database takes no writes: {error}') from error
 
 
 def check_server() -> None:
