@@ -21,6 +21,7 @@ from vulyk.cli.context import TASK_TYPE, Site, site, with_database
 from vulyk.cli.db import db_group
 from vulyk.cli.demo import demo_command
 from vulyk.cli.groups import group_group
+from vulyk.cli.jobs import jobs_group
 from vulyk.cli.stats import stats_group
 from vulyk.cli.users import user_group
 from vulyk.cli.worker import worker_command
@@ -139,6 +140,7 @@ for command in (
     db_group,
     demo_command,
     group_group,
+    jobs_group,
     stats_group,
     user_group,
     worker_command,

@@ -296,3 +296,15 @@ def test_commands_of_a_feature_that_is_off_say_so(make_app, monkeypatch):
     done = CliRunner().invoke(control.cli, ['gamification', 'rules', 'list'])
     assert (done.exit_code, 'ENABLED_BLUEPRINTS' in done.output) == (1, True)
     assert CliRunner().invoke(control.cli, ['nothing']).exit_code == 2
+
+
+@pytest.mark.usefixtures('donated')
+def test_funds_and_payouts_are_json_for_scripts(game):
+    (fund,) = json.loads(game('funds', 'list', '--json').stdout)
+    assert fund.items() >= {'id': 'lamp', 'donatable': True}.items()
+    paid = game('funds', 'payouts', '--fund', 'lamp', '--period', month(game), '--mark-paid', '--json')
+    assert json.loads(paid.stdout) == [
+        {'period': month(game), 'fund': 'lamp', 'donated': 2, 'paid': 2, 'owed': 0, 'currency': 'EUR'}
+    ]
+    assert 'Recorded: 2 EUR' in paid.stderr
+    assert json.loads(game('rules', 'list', '--json').stdout) == []

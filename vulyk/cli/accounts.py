@@ -7,9 +7,10 @@ from flask import current_app
 
 from vulyk.accounts import mails, migration, services
 from vulyk.accounts.models import Link
-from vulyk.cli.context import with_database
+from vulyk.cli.context import operator, with_database
 from vulyk.models import audit
 from vulyk.models.user import User
+from vulyk.terminal import json_option, print_json
 
 
 def find_user(name: str) -> User:
@@ -23,12 +24,15 @@ def find_user(name: str) -> User:
     return user
 
 
-def show(link: Link) -> None:
+def show(link: Link, *, as_json: bool) -> None:
     """Print the address of a link, and until when it works."""
     if not current_app.config['SITE_URL']:
         click.echo('The setting SITE_URL is missing: put the address of your site before this path.', err=True)
+    if as_json:
+        return print_json({'link': mails.address_of(link), 'expires_at': link.expires_at})
     click.echo(mails.address_of(link))
     click.echo(f'It works once, until {link.expires_at:%Y-%m-%d %H:%M} UTC.', err=True)
+    return None
 
 
 @click.group('accounts')
@@ -38,18 +42,20 @@ def accounts_group() -> None:
 
 @accounts_group.command('reset-link')
 @click.argument('user')
+@json_option
 @with_database
-def reset_link_command(user: str) -> None:
+def reset_link_command(user: str, as_json: bool) -> None:
     """Print a link with which USER (username or e-mail address) can choose a new password. Hand it to nobody else."""
     found = find_user(user)
-    audit.record('command line', 'user.reset_link', f'user {found.username}')
-    show(services.make_reset_link(found, datetime.now(UTC)))
+    audit.record(operator(), 'user.reset_link', f'user {found.username}')
+    show(services.make_reset_link(found, datetime.now(UTC)), as_json=as_json)
 
 
 @accounts_group.command('invite')
 @click.argument('email', required=False)
+@json_option
 @with_database
-def invite_command(email: str | None) -> None:
+def invite_command(email: str | None, as_json: bool) -> None:
     """Invite somebody: mail a link to EMAIL if the site sends mails, else print it."""
     if email is not None and '@' not in email:
         raise click.BadParameter(f'{email!r} is not an e-mail address.')
@@ -57,10 +63,12 @@ def invite_command(email: str | None) -> None:
     if by_mail and not current_app.config['SITE_URL']:
         raise click.ClickException('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
     link = services.invite(email, datetime.now(UTC), by_mail=by_mail)
-    if by_mail:
-        click.echo(f'An invitation to {email} is on its way.')
+    if not by_mail:
+        show(link, as_json=as_json)
+    elif as_json:
+        print_json({'mailed_to': email})
     else:
-        show(link)
+        click.echo(f'An invitation to {email} is on its way.')
 
 
 @accounts_group.command('migrate')

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from vulyk.cli.context import TASK_TYPE, USER, operator, site, with_database
-from vulyk.cli.output import json_option, print_json
 from vulyk.ext import suspension
 from vulyk.models import audit, usernames
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User, key_of_email
+from vulyk.terminal import json_option, print_json
 
 
 def list_admin() -> None:

@@ -11,7 +11,6 @@ import click
 
 from vulyk import batches
 from vulyk.cli.context import BATCH, operator, with_database
-from vulyk.cli.output import Bar, json_option, print_facts, print_json
 from vulyk.ext.counting import recount_user
 from vulyk.models import audit
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError, TaskImportError
@@ -20,6 +19,7 @@ from vulyk.models.fields import parse_json_object
 from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
+from vulyk.terminal import Bar, json_option, print_facts, print_json
 
 
 @contextmanager

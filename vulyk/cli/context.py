@@ -11,6 +11,7 @@ import click
 from bson import ObjectId
 from mongoengine import Q
 
+from vulyk.models import database
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import Batch
 from vulyk.models.user import User, key_of_email
@@ -56,6 +57,18 @@ def with_database(command: Callable[..., Any]) -> Callable[..., Any]:
         here = site()
         here.prepare(here.app)
         with here.app.app_context():
+            return command(*args, **kwargs)
+
+    return run
+
+
+def with_server(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, leaving the database as it is: no index is made. For commands that look what is wrong."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with site().app.app_context():
+            database.check_server()
             return command(*args, **kwargs)
 
     return run

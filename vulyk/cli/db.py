@@ -17,7 +17,7 @@ from vulyk import batches, loading
 from vulyk.batches import MAX_ID_LENGTH
 from vulyk.cli.batches import parse_meta, read_facts, validate_batch
 from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
-from vulyk.cli.output import Bar
+from vulyk.cli.indexes import index_command
 from vulyk.exporting import writing
 from vulyk.exporting.formats import FORMATS
 from vulyk.exporting.reading import Wanted
@@ -28,6 +28,7 @@ from vulyk.models import media
 from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
+from vulyk.terminal import Bar, json_option, print_json
 
 __all__ = ['export_reports', 'load_tasks', 'open_anything']
 
@@ -128,6 +129,7 @@ def db_group() -> None:
 @click.option('--key', metavar='FIELD', help='Field whose value becomes the id of the task.')
 @click.option('--skip-invalid', is_flag=True, help='Leave out records that are not valid, and count them.')
 @click.option('--dry-run', is_flag=True, help='Only check: counts, problems, and the first three tasks.')
+@json_option
 @with_database
 def load_command(
     task_type: AbstractTaskType,
@@ -138,6 +140,7 @@ def load_command(
     key: str | None,
     skip_invalid: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Load files as tasks of TYPE: all of them, or none.
 
@@ -157,12 +160,14 @@ def load_command(
             )
         _tell_problems(report)
         _tell_blocked(report)
-        if dry_run:
+        if dry_run and as_json:
+            print_json({'valid': report.records, **_facts(report, ('invalid', 'duplicates', 'problems', 'first'))})
+        elif dry_run:
             _tell_first(report, len(files))
         if report.invalid and not skip_invalid:
             raise TaskImportError(f'{report.invalid} of {report.records + report.invalid} records are not valid.')
         if dry_run:
-            return
+            return None
         with Bar(report.records + report.invalid, 'Loading') as bar:
             result = load_files(
                 task_type,
@@ -176,11 +181,18 @@ def load_command(
             )
     except TaskImportError as error:
         raise click.UsageError(f'{error} Nothing was loaded.') from error
+    if as_json:
+        return print_json({'batch': _batch_id(task_type, batch), **result._asdict()})
     click.echo(f'Finished loading {result.loaded} tasks')
     if result.duplicates:
         click.echo(f'{result.duplicates} records are tasks already and were left out')
     if result.invalid:
         click.echo(f'{result.invalid} records are not valid and were left out')
+    return None
+
+
+def _facts(of: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in names}
 
 
 def _check_default_batch(task_type: AbstractTaskType, batch: str, option: str | None) -> None:
@@ -239,6 +251,7 @@ def _expanded(pattern: str) -> list[str]:
 @click.option('--with-emails', is_flag=True, help='Fill in the addresses of the people; the audit log will say so.')
 @click.option('--counted-only', is_flag=True, help='Without answers that came when their task had enough.')
 @click.option('--resume', is_flag=True, help='Go on with what an interrupted export has left beside PATH, if anything.')
+@json_option
 @with_database
 def export_command(
     task_type: AbstractTaskType,
@@ -251,6 +264,7 @@ def export_command(
     with_emails: bool,
     counted_only: bool,
     resume: bool,
+    as_json: bool,
 ) -> None:
     """Write the answers to tasks of TYPE to the file PATH, or to standard output (-), with a manifest beside the file.
 
@@ -277,7 +291,10 @@ def export_command(
     except KeyboardInterrupt:
         click.echo(_hint(path), err=True)
         raise
-    click.echo(f'Finished exporting answers for {export.tasks} tasks', err=path == '-')
+    if as_json:
+        print_json({'path': path, 'batch': batch_id, 'tasks': export.tasks, 'answers': export.answers}, err=path == '-')
+    else:
+        click.echo(f'Finished exporting answers for {export.tasks} tasks', err=path == '-')
     if not export.tasks and not export_all:
         _explain_empty_export(task_type, batch_id)
 
@@ -317,16 +334,24 @@ def _explain_empty_export(task_type: AbstractTaskType, batch_id: str) -> None:
 
 
 @db_group.command('check')
+@json_option
 @with_database
-def check_command() -> None:
+def check_command(as_json: bool) -> None:
     """Compare every counter with its documents; exit code 1 if something is wrong. Volunteers may go on working."""
-    problems = 0
-    for problem in consistency.check():
-        problems += 1
-        click.echo(f'{problem.kind} {problem.id}: {problem.text}')
+    problems = []
+    with Bar(None, 'Comparing') as bar:
+        for problem in consistency.check(progress=bar.advance):
+            problems.append(problem)
+            if not as_json:
+                click.echo(f'{problem.kind} {problem.id}: {problem.text}')
+    if as_json:
+        print_json([problem._asdict() for problem in problems])
     if problems:
-        raise click.ClickException(f'{problems} problems; "db repair" mends what can be derived from the documents.')
-    click.echo('Everything agrees.')
+        raise click.ClickException(
+            f'{len(problems)} problems; "db repair" mends what can be derived from the documents.'
+        )
+    if not as_json:
+        click.echo('Everything agrees.')
 
 
 @db_group.command('repair')
@@ -344,3 +369,6 @@ def repair_command() -> None:
         repairs += 1
         click.echo(text)
     click.echo(f'{repairs} repairs' if repairs else 'Nothing to repair.')
+
+
+db_group.add_command(index_command)

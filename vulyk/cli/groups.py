@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from vulyk.cli.context import TASK_TYPE, operator, with_database
-from vulyk.cli.output import json_option, print_json
 from vulyk.models import audit
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.user import GROUP_ID, Group, User
+from vulyk.terminal import json_option, print_json
 
 
 def get_groups_ids() -> list[str]:

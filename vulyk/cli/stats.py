@@ -7,11 +7,11 @@ import click
 from flask import current_app
 
 from vulyk.cli.context import BATCH, MOMENT, TASK_TYPE, with_database
-from vulyk.cli.output import json_option, print_facts, print_json, print_table
 from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.models.user import User
+from vulyk.terminal import json_option, print_facts, print_json, print_table
 
 COLUMNS = ('Batch', 'Total', 'Completed (flag)', 'Percent (flag)', 'Answers', 'Percent (answers)', 'Breakdown')
 USER_COLUMNS = ('username', 'answers', 'extra', 'too_fast', 'first', 'last', 'hours')

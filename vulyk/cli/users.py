@@ -7,12 +7,12 @@ from flask import current_app
 from mongoengine import Q
 
 from vulyk.cli.context import USER, operator, with_database
-from vulyk.cli.output import json_option, print_facts, print_json, print_table
 from vulyk.ext import suspension
 from vulyk.models.progress import Progress
 from vulyk.models.social import SocialAccount
 from vulyk.models.stats import WorkSession
 from vulyk.models.user import Group, User
+from vulyk.terminal import json_option, print_facts, print_json, print_table
 
 COLUMNS = ('username', 'email', 'active', 'admin', 'groups', 'answers', 'last_login')
 

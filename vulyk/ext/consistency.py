@@ -27,12 +27,19 @@ class Problem(NamedTuple):
     text: str
 
 
-def check() -> Iterator[Problem]:
-    """Everything that is wrong; nothing if all is well. Volunteers may go on working: each step reads one snapshot."""
-    yield from _in_chunks(AbstractTask, {}, _check_tasks)
-    yield from _in_chunks(AbstractAnswer, {}, _check_answers)
-    yield from _in_chunks(Batch, {}, _check_batches)
-    yield from _in_chunks(User, {}, _check_users)
+def check(*, progress: Callable[[int], None] = lambda number: None) -> Iterator[Problem]:
+    """Everything that is wrong; nothing if all is well. Volunteers may go on working: each step reads one snapshot.
+
+    :param progress: called with the number of documents that have been looked at since.
+    """
+    looks: tuple[tuple[Any, Callable[[list[dict]], list[Problem]]], ...] = (
+        (AbstractTask, _check_tasks),
+        (AbstractAnswer, _check_answers),
+        (Batch, _check_batches),
+        (User, _check_users),
+    )
+    for model, look in looks:
+        yield from _in_chunks(model, look, progress)
     yield from _check_sessions()
 
 
@@ -67,14 +74,17 @@ def _mend(problem: Problem, redundancies: dict[str, int], now: datetime) -> str:
     return 'derived from the documents again'
 
 
-def _in_chunks(model: Any, where: dict[str, Any], look: Callable[[list[dict]], list[Problem]]) -> Iterator[Problem]:
-    ids = (document['_id'] for document in model._get_collection().find(where, {'_id': 1}))
+def _in_chunks(
+    model: Any, look: Callable[[list[dict]], list[Problem]], progress: Callable[[int], None]
+) -> Iterator[Problem]:
+    ids = (document['_id'] for document in model._get_collection().find({}, {'_id': 1}))
     for chunk in chunked(ids, CHUNK):
 
         def step(chunk: tuple[Any, ...] = chunk) -> list[Problem]:
             return look(list(model._get_collection().find({'_id': {'$in': list(chunk)}})))
 
         yield from in_transaction(step)
+        progress(len(chunk))
 
 
 def _check_tasks(tasks: list[dict]) -> list[Problem]:

@@ -16,6 +16,7 @@ from vulyk.blueprints.gamification.game import the_game
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel, enabled_rules
 from vulyk.models.user import User
+from vulyk.terminal import Bar, json_option, print_json
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TARGET = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -30,9 +31,16 @@ def rules_group() -> None:
 
 
 @rules_group.command('list')
+@json_option
 @with_appcontext
-def list_rules() -> None:
+def list_rules(as_json: bool) -> None:
     """List the rules: id, project, name, condition, bonus, and how many have the badge."""
+    if as_json:
+        rules = RuleModel.objects.order_by('task_type_name', 'name')
+        facts = ('id', 'task_type_name', 'name', 'description', 'bonus', 'enabled')
+        return print_json(
+            [{name: getattr(rule, name) for name in facts} | {'owners': audit.owners_of(rule.id)} for rule in rules]
+        )
     for model in RuleModel.objects.order_by('task_type_name', 'name'):
         try:
             rule = model.to_rule()
@@ -43,6 +51,7 @@ def list_rules() -> None:
         owners = audit.owners_of(rule.id)
         where = rule.scope or 'all projects'
         click.echo(f'{rule.id}  {where}  {rule.name}: {condition(rule)}, bonus {rule.bonus}, {owners} have it{state}')
+    return None
 
 
 @rules_group.command('import')
@@ -87,12 +96,17 @@ def funds_group() -> None:
 
 
 @funds_group.command('list')
+@json_option
 @with_appcontext
-def list_funds() -> None:
+def list_funds(as_json: bool) -> None:
     """List the funds."""
+    if as_json:
+        facts = ('id', 'name', 'description', 'site', 'email', 'donatable')
+        return print_json([{name: getattr(fund, name) for name in facts} for fund in FundModel.get_funds()])
     for fund in FundModel.get_funds():
         takes = 'takes donations' if fund.donatable else 'takes no donations'
         click.echo(f'{fund.id}  {fund.name}: {takes}, {"with" if fund.logo else "without"} logo')
+    return None
 
 
 @funds_group.command('import')
@@ -120,8 +134,9 @@ def export_funds(file: Path) -> None:
 @click.option('--period', metavar='YYYY-MM', help='Only donations of this month (UTC).')
 @click.option('--mark-paid', is_flag=True, help='Record that what is owed has been paid; needs --fund and --period.')
 @click.option('--reference', default='', help='With --mark-paid: what finds the transfer again, such as its number.')
+@json_option
 @with_appcontext
-def payouts_command(fund: str | None, period: str | None, mark_paid: bool, reference: str) -> None:
+def payouts_command(fund: str | None, period: str | None, mark_paid: bool, reference: str, as_json: bool) -> None:
     """Print what was donated to each fund in each month, what has been paid, and what is still owed."""
     if fund is not None and FundModel.find_by_id(fund) is None:
         raise click.BadParameter(f'There is no fund {fund!r}.', param_hint='--fund')
@@ -132,14 +147,18 @@ def payouts_command(fund: str | None, period: str | None, mark_paid: bool, refer
     if mark_paid:
         if fund is None or period is None:
             raise click.UsageError('--mark-paid needs --fund and --period: each payout is one transfer.')
-        _mark_paid(fund, period, reference)
+        _mark_paid(fund, period, reference, as_json=as_json)
     currency = the_game().currency
     found = list(services.payouts(fund_id=fund, period=period))
+    if as_json:
+        facts = ('period', 'fund', 'donated', 'paid', 'owed')
+        return print_json([{name: getattr(one, name) for name in facts} | {'currency': currency} for one in found])
     for one in found:
         donated, paid, owed = (f'{amount:f} {currency}' for amount in (one.donated, one.paid, one.owed))
         click.echo(f'{one.period}  {one.fund}: donated {donated}, paid {paid}, owed {owed}')
     if not found:
         click.echo('No donations.')
+    return None
 
 
 def _check_period(text: str) -> None:
@@ -151,12 +170,12 @@ def _check_period(text: str) -> None:
         raise click.BadParameter(f'{text!r} is not a month such as 2026-11.', param_hint='--period')
 
 
-def _mark_paid(fund: str, period: str, reference: str) -> None:
+def _mark_paid(fund: str, period: str, reference: str, *, as_json: bool) -> None:
     try:
         amount = services.mark_paid(fund, period, reference, datetime.now(UTC))
     except services.NothingOwedError as error:
         raise click.ClickException(f'Nothing is owed to {fund} for {period}.') from error
-    click.echo(f'Recorded: {amount:f} {the_game().currency} paid to {fund} for {period}.')
+    click.echo(f'Recorded: {amount:f} {the_game().currency} paid to {fund} for {period}.', err=as_json)
 
 
 # --- the past -----------------------------------------------------------------------------------------------------------
@@ -173,7 +192,11 @@ def backfill_command(rule_ids: tuple[str, ...], usernames: tuple[str, ...]) -> N
     if unknown:
         raise click.BadParameter(f'There is no rule {unknown[0]!r} in force.', param_hint='--rule')
     chosen = [rules[rule_id] for rule_id in rule_ids] or list(rules.values())
-    awards = sum(audit.backfill(user_id, chosen) for user_id in _users(usernames) or audit.all_users())
+    awards = 0
+    with Bar(None, 'Giving badges') as bar:
+        for user_id in _users(usernames) or audit.all_users():
+            awards += audit.backfill(user_id, chosen)
+            bar.advance()
     click.echo(f'{awards} badges given')
 
 
@@ -187,8 +210,10 @@ def audit_command(sample: int, everybody: bool, usernames: tuple[str, ...]) -> N
     problems = list(audit.audit_rules())
     chosen: Iterable[ObjectId] = audit.all_users() if everybody else audit.sample_users(sample)
     users = _users(usernames) or list(chosen)
-    for user_id in users:
-        problems += [f'user {difference.user}: {difference.text}' for difference in audit.audit(user_id)]
+    with Bar(len(users), 'Comparing') as bar:
+        for user_id in users:
+            problems += [f'user {difference.user}: {difference.text}' for difference in audit.audit(user_id)]
+            bar.advance()
     for problem in problems:
         click.echo(problem)
     if problems:

@@ -17,9 +17,9 @@ from vulyk.utils import aware
 json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON, for scripts.')
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, err: bool = False) -> None:
     """Print a value as one JSON document: times in ISO 8601 with their zone, amounts as numbers, ids as text."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain), err=err)
 
 
 def _plain(value: Any) -> Any:
