@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+_FOLDER, _MADE = 'PROMETHEUS_MULTIPROC_DIR', 'VULYK_METRICS_FOLDER'
+
 wsgi_app = 'vulyk.app:app'
 bind = '127.0.0.1:8000'
 worker_class = 'gthread'
@@ -22,13 +24,6 @@ graceful_timeout = 30  # how long requests in flight may take when a worker is t
 keepalive = 5
 worker_tmp_dir = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None  # signs of life must not wait for a disk
 control_socket_disable = True
-
-# The numbers of all workers, also of those that have been replaced, lie together in one folder: see /metrics.
-_FOLDER = 'PROMETHEUS_MULTIPROC_DIR'
-_made_here = _FOLDER not in os.environ
-if _made_here:
-    os.environ[_FOLDER] = tempfile.mkdtemp(prefix='vulyk-metrics-', dir=worker_tmp_dir)
-    os.environ['VULYK_METRICS_FOLDER'] = os.environ[_FOLDER]
 
 if os.environ.get('LOG_FORMAT') == 'json':
     logconfig_dict = {
@@ -44,6 +39,12 @@ if os.environ.get('LOG_FORMAT') == 'json':
     }
 
 
+def on_starting(server: Any) -> None:
+    """Make a folder for the numbers of all workers, also of those that have been replaced: see /metrics."""
+    if _FOLDER not in os.environ:
+        os.environ[_FOLDER] = os.environ[_MADE] = tempfile.mkdtemp(prefix='vulyk-metrics-', dir=worker_tmp_dir)
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Forget what is only true of a process that lives."""
     from prometheus_client import multiprocess  # not above: it looks at the variable when it is imported
@@ -53,6 +54,6 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Remove the folder of numbers, unless it was given, or a new master has taken it over."""
-    folder = os.environ.get('VULYK_METRICS_FOLDER')
+    folder = os.environ.get(_MADE)
     if folder and not server.reexec_pid and Path(folder).is_dir():
         shutil.rmtree(folder, ignore_errors=True)
