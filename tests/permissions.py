@@ -109,6 +109,7 @@ ADMIN_VIEWS = {
     'audit': ADMINS,
     'problem': STAFF,
     'load': STAFF,
+    'job': ADMINS,
     'rulemodel': ADMINS,
     'fundmodel': ADMINS,
     'eventmodel': ADMINS,

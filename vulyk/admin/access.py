@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import abort, redirect, request, url_for
+from flask import abort, current_app, has_request_context, redirect, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -43,6 +43,14 @@ class StaffOnly(AdminsOnly):
     def is_accessible(self) -> bool:
         """Whether whoever asks is signed in and looks after a project at least."""
         return bool(current_user.is_authenticated and current_user.is_staff())
+
+
+def my_task_types() -> dict[str, Any]:
+    """The enabled task types that whoever asks looks after; all while no request is handled."""
+    everything = current_app.task_types
+    if not has_request_context() or current_user.is_admin():
+        return dict(everything)
+    return {name: kind for name, kind in everything.items() if current_user.may_manage(name)}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The site's own admin pages: users, groups, batches, tasks, answers, and the first page with its numbers."""
+"""The site's own admin pages: users, groups, batches, tasks, answers."""
 
 import json
 from collections.abc import Iterable
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import DBRef, ObjectId
-from flask import abort, current_app, flash, has_request_context, make_response, redirect, request, url_for
-from flask_admin import AdminIndexView, expose
+from flask import abort, current_app, flash, make_response, redirect, request, url_for
+from flask_admin import expose
 from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
 from flask_babel import get_locale, gettext, lazy_gettext
 from flask_login import current_user
@@ -15,7 +15,7 @@ from markupsafe import Markup
 from wtforms import BooleanField, TextAreaField
 from wtforms.validators import Length, NumberRange, Regexp, ValidationError
 
-from vulyk.admin.access import StaffOnly
+from vulyk.admin.access import StaffOnly, my_task_types
 from vulyk.admin.downloads import AnswersMixin
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
@@ -31,6 +31,7 @@ from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
 from vulyk.utils import HTTPStatus
 
 PREVIEW_LENGTH = 120
+MORE = lazy_gettext('Operation')  # the menu of pages that are not opened every day
 
 
 def views() -> list[AuthModelView]:
@@ -41,57 +42,9 @@ def views() -> list[AuthModelView]:
         BatchView(Batch, name=lazy_gettext('Batches')),
         TaskView(AbstractTask, name=lazy_gettext('Tasks'), endpoint=TaskView.endpoint_name),
         AnswerView(AbstractAnswer, name=lazy_gettext('Answers'), endpoint=AnswerView.endpoint_name),
-        AuditView(AuditRecord, name=lazy_gettext('Audit log'), endpoint='audit'),
         ProblemView(Problem, name=lazy_gettext('Problems')),
+        AuditView(AuditRecord, name=lazy_gettext('Audit log'), endpoint='audit', category=MORE),
     ]
-
-
-class IndexView(StaffOnly, AdminIndexView):
-    """The first page: how much there is, and for admins which plugins could not be loaded."""
-
-    @expose('/')
-    def index(self) -> str:
-        """Show it."""
-        projects, is_admin = project_numbers(), current_user.is_admin()
-        return self.render(
-            self._template,
-            users=User._get_collection().estimated_document_count() if is_admin else None,
-            projects=projects,
-            totals={key: sum(project[key] for project in projects) for key in ('tasks', 'open', 'closed', 'answers')},
-            plugin_errors=current_app.plugin_errors if is_admin else {},
-        )
-
-
-def project_numbers() -> list[dict[str, Any]]:
-    """Per task type that whoever asks looks after ``{'type', 'name', 'tasks', 'open', 'closed', 'answers'}``.
-
-    Counted on the collections themselves: a query of mongoengine also asks for ``_cls``, which no index holds, so that
-    the server would read every document instead of counting keys.
-    """
-    tasks, answers = AbstractTask._get_collection(), AbstractAnswer._get_collection()
-    numbers = []
-    for type_name, kind in my_task_types().items():
-        total = tasks.count_documents({'taskType': type_name})
-        closed = tasks.count_documents({'taskType': type_name, 'closed': True})
-        numbers.append(
-            {
-                'type': type_name,
-                'name': kind.name or type_name,
-                'tasks': total,
-                'open': total - closed,
-                'closed': closed,
-                'answers': answers.count_documents({'taskType': type_name}),
-            }
-        )
-    return numbers
-
-
-def my_task_types() -> dict[str, Any]:
-    """The enabled task types that whoever asks looks after; all while no request is handled."""
-    everything = current_app.task_types
-    if not has_request_context() or current_user.is_admin():
-        return dict(everything)
-    return {name: kind for name, kind in everything.items() if current_user.may_manage(name)}
 
 
 # --- filters ------------------------------------------------------------------------------------------------------------

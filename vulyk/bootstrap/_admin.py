@@ -8,7 +8,10 @@ from flask_admin.theme import Bootstrap4Theme
 from flask_babel import lazy_gettext
 
 from vulyk.admin import pages
+from vulyk.admin.background import JobView
+from vulyk.admin.dashboard import IndexView
 from vulyk.admin.upload import UploadView
+from vulyk.jobs import Job
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -22,14 +25,18 @@ def init(app: 'Flask') -> None:
         app,
         name=app.config['SITE_NAME'],
         url='/admin',
-        index_view=pages.IndexView(name=lazy_gettext('Overview'), template='admin/vulyk_index.html'),
+        index_view=IndexView(name=lazy_gettext('Overview'), template='admin/vulyk_index.html'),
         # Any other swatch loads its fonts from another host.
         theme=Bootstrap4Theme(base_template='admin/vulyk_base.html', swatch='default'),
         csp_nonce_generator=lambda: g.csp_nonce,
     )
     app.url_value_preprocessor(_allow_large_uploads)
     with app.app_context():  # names of filters and task types are asked for while the views are built
-        app.admin.add_views(*pages.views(), UploadView(name=lazy_gettext('Load tasks'), endpoint='load'))
+        app.admin.add_views(
+            *pages.views(),
+            JobView(Job, name=lazy_gettext('Jobs'), endpoint='job', category=pages.MORE),
+            UploadView(name=lazy_gettext('Load tasks'), endpoint='load'),
+        )
 
 
 def _allow_large_uploads(endpoint: str | None, values: dict[str, Any] | None) -> None:
