@@ -41,6 +41,8 @@ GET  /register                                in    in   in   in   in
 POST /register                                in    in   in   in   in
 GET  /register/<invitation>                   in    in   in   in   in
 POST /register/<invitation>                   in    in   in   in   in
+GET  /register/finish                         in    in   in   in   in
+POST /register/finish                         in    in   in   in   in
 GET  /password                                in    in   in   in   in
 POST /password                                in    in   in   in   in
 GET  /password/<token>                        in    in   in   in   in

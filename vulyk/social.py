@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import current_app, render_template, request
 from flask_babel import gettext, lazy_gettext
-from mongoengine.errors import NotUniqueError
 from social_core.exceptions import (
-    AuthAssociationError,
     AuthCanceled,
     AuthConfigurationError,
     AuthInputError,
@@ -21,7 +19,7 @@ from social_flask.strategy import FlaskStrategy
 
 from vulyk.models.exc import InitializationError
 from vulyk.models.social import SocialAccount, has_way_in
-from vulyk.models.user import User, key_of_email
+from vulyk.models.user import User
 from vulyk.utils import HTTPStatus
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ DEFAULTS = {
         'social_core.pipeline.social_auth.auth_allowed',
         'social_core.pipeline.social_auth.social_user',
         'vulyk.social.refuse_switched_off',
-        'vulyk.social.join',
+        'vulyk.accounts.newcomers.join',
         'social_core.pipeline.social_auth.associate_user',
         'social_core.pipeline.social_auth.load_extra_data',
     ],
@@ -212,29 +210,6 @@ def refuse_switched_off(backend: Any, user: User | None = None, **kwargs: Any) -
     """Let nobody in whom an admin has switched off."""
     if user is not None and not user.is_active():
         raise AuthPolicyError(backend, code='inactive', stage='pipeline')
-
-
-def join(
-    backend: Any, details: dict[str, Any], response: Any, user: User | None = None, **kwargs: Any
-) -> dict[str, Any]:
-    """Make an account for somebody who comes for the first time, under a generated name.
-
-    Nobody gets a second account for an address: who it belongs to signs in first, and then links the service. An address
-    that the service has not verified is not kept at all.
-    """
-    if user is not None:
-        return {'is_new': False}
-    if current_app.config['REGISTRATION'] != 'open':
-        raise AuthPolicyError(backend, code='registration_closed', stage='pipeline')
-    is_verified = not isinstance(response, dict) or response.get('email_verified', True) in (True, 'true')
-    address = (details.get('email') or '').strip() if is_verified else ''
-    if address and (User.objects(email_key=key_of_email(address)) or User.objects(email__iexact=address)):
-        raise AuthAssociationError(backend, code='email_in_use', stage='pipeline')
-    new = User(username=User.free_username(), email=address or None, email_confirmed=bool(address))
-    try:
-        return {'user': new.save(force_insert=True), 'is_new': True}
-    except NotUniqueError as error:  # the same person's other request was faster
-        raise AuthAssociationError(backend, code='email_in_use', stage='pipeline') from error
 
 
 def keep_a_way_in(user: User, name: str, association_id: Any = None, **kwargs: Any) -> None:

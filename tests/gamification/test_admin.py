@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from PIL import Image
 
 from tests.factories import make_user
 from tests.gamification.play import amounts_of, facts_of, make_rule, state_of, work_all
@@ -138,6 +139,20 @@ def test_fund_is_created_with_its_logo(admin, client):
     )
     assert answer.status_code == 302
     assert client.get('/gamification/funds/lamp/logo').content_type == 'image/png'
+
+
+def test_of_a_logo_the_picture_only_is_kept(admin, client):
+    smuggled, content = b'<script>alert(1)</script>', io.BytesIO()
+    facts = Image.Exif()
+    facts[0x010E] = smuggled.decode()  # its description
+    Image.new('RGB', (30, 20), 'white').save(content, 'JPEG', exif=facts, comment=smuggled)
+    logo = io.BytesIO(content.getvalue() + smuggled)
+    admin.post('/admin/fundmodel/new/', data={**FUND, 'logo': (logo, 'a.html')}, content_type='multipart/form-data')
+    shown = client.get('/gamification/funds/lamp/logo')
+    assert (shown.content_type, smuggled in shown.data) == ('image/jpeg', False)
+    assert Image.open(io.BytesIO(shown.data)).size == (30, 20)
+    assert shown.headers['X-Content-Type-Options'] == 'nosniff'
+    assert shown.headers['Content-Security-Policy'].endswith('sandbox')
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """Signing in through a service: all the way to a real OpenID provider and back, and everything that can go wrong."""
 
 import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 import requests
 from flask import Flask
 from social_core.exceptions import AuthCanceled, AuthConfigurationError, AuthProviderError
+from werkzeug.test import TestResponse
 
 from tests.factories import empty_database, make_group, make_user
 from tests.pages.provider import agree, decline, leave, running_provider, settings_for, sign_in
 from vulyk import social
+from vulyk.accounts import newcomers, services
 from vulyk.bootstrap import _db
 from vulyk.models.exc import InitializationError
 from vulyk.models.social import SocialAccount, SocialNonce
@@ -111,6 +115,108 @@ def test_closed_site_lets_admins_in(app, client, monkeypatch):
     monkeypatch.setitem(app.config, 'SITE_IS_CLOSED', True)
     sign_in(client)
     assert client.get('/').status_code in (200, 302)
+
+
+# --- who may come in, and agrees to what ------------------------------------------------------------------------------
+
+
+def newcomer(app, browser, monkeypatch, **settings) -> TestResponse:
+    """Somebody comes for the first time to a site with these settings."""
+    for name, value in settings.items():
+        monkeypatch.setitem(app.config, name, value)
+    return sign_in(browser)
+
+
+def test_account_is_made_when_the_newcomer_agrees(app, client, monkeypatch):
+    monkeypatch.setitem(app.config, 'TERMS_VERSION', '7')
+    page = sign_in(client, next='/type/plain_task/leaders')
+    assert (page.location, who(client), User.objects.count()) == ('/register/finish', None, 0)
+    assert 'I have read the terms' in client.get('/register/finish').text
+    assert (client.post('/register/finish').status_code, User.objects.count()) == (422, 0)
+    assert client.post('/register/finish', data={'terms': '1'}).location == '/type/plain_task/leaders'
+    ada = User.objects.get()
+    assert (who(client), ada.email, ada.email_confirmed) == (str(ada.id), 'ada@example.org', True)
+    assert ([one['version'] for one in ada.consents], SocialAccount.objects.get().user) == (['7'], ada)
+    client.post('/logout')
+    assert (sign_in(client).location, who(client)) == ('/', str(ada.id))
+
+
+def test_agreement_of_a_newcomer_counts_once_and_in_his_browser_only(app, client, monkeypatch):
+    newcomer(app, client, monkeypatch, TERMS_VERSION='7')
+    assert app.test_client().post('/register/finish', data={'terms': '1'}).status_code == 404
+    with client.session_transaction() as session:
+        kept = dict(session)
+    client.post('/register/finish', data={'terms': '1'})
+    client.post('/logout')
+    with client.session_transaction() as session:
+        session.update(kept)
+    assert (client.post('/register/finish', data={'terms': '1'}).status_code, User.objects.count()) == (404, 1)
+
+
+def test_who_has_begun_twice_gets_one_account(app, client, monkeypatch):
+    other = app.test_client()
+    for browser in (client, other):
+        newcomer(app, browser, monkeypatch, TERMS_VERSION='7')
+    client.post('/register/finish', data={'terms': '1'})
+    assert other.post('/register/finish', data={'terms': '1'}).location == '/sign-in'
+    assert (User.objects.count(), SocialAccount.objects.count(), who(other)) == (1, 1, None)
+
+
+@pytest.mark.parametrize('way_in', ['invitation', 'closed'])
+@pytest.mark.parametrize('terms', [None, '7'])
+def test_closed_door_is_closed_to_newcomers_and_open_to_members(app, client, monkeypatch, way_in, terms):
+    page = newcomer(app, client, monkeypatch, REGISTRATION=way_in, TERMS_VERSION=terms)
+    assert (page.status_code, 'New accounts are by invitation only' in page.text) == (403, True)
+    assert (who(client), User.objects.count(), client.get('/register/finish').status_code) == (None, 0, 404)
+    ben = make_user()
+    SocialAccount(user=ben, provider='oidc', uid='ben-at-provider', id_key='sub').save()
+    sign_in(client, 'ben-at-provider')
+    assert who(client) == str(ben.id)
+
+
+@pytest.mark.parametrize('terms', [None, '7'])
+def test_invitation_opens_the_door_to_one_newcomer(app, client, monkeypatch, terms):
+    with app.app_context():
+        invitation = services.invite(None, datetime.now(UTC), by_mail=False).text
+    monkeypatch.setitem(app.config, 'REGISTRATION', 'invitation')
+    monkeypatch.setitem(app.config, 'TERMS_VERSION', terms)
+    assert f'name="invitation" value="{invitation}"' in client.get(f'/register/{invitation}').text
+    sign_in(client, invitation=invitation)
+    if terms:
+        client.post('/register/finish', data={'terms': '1'})
+    assert who(client) == str(User.objects.get().id)
+    page = sign_in(app.test_client(), 'ben-at-provider', invitation=invitation)
+    assert (page.status_code, User.objects.count()) == (403, 1)
+
+
+def test_invitation_used_by_somebody_else_meanwhile_is_used(app, client, monkeypatch):
+    with app.app_context():
+        invitation = services.invite(None, datetime.now(UTC), by_mail=False)
+        text = invitation.text
+    monkeypatch.setitem(app.config, 'REGISTRATION', 'invitation')
+    monkeypatch.setitem(app.config, 'TERMS_VERSION', '7')
+    sign_in(client, invitation=text)
+    invitation.use()
+    assert (client.post('/register/finish', data={'terms': '1'}).status_code, User.objects.count()) == (404, 0)
+
+
+CONFIRMED = {
+    'a service that says so': ('oidc', {'email_verified': True}, True),
+    'a service that says the opposite': ('google-oauth2', {'email_verified': False}, False),
+    'a service that says nothing': ('oidc', {}, False),
+    'one that hands out confirmed ones only': ('facebook', {}, True),
+    'GitHub, confirmed': ('github', {'emails': [{'email': 'a@b.example', 'verified': True}]}, True),
+    'GitHub, not confirmed': ('github', {'emails': [{'email': 'a@b.example', 'verified': False}]}, False),
+    'GitHub, another one': ('github', {'emails': [{'email': 'x@b.example', 'verified': True}]}, False),
+}
+
+
+@pytest.mark.parametrize(('service', 'told', 'kept'), CONFIRMED.values(), ids=CONFIRMED)
+def test_address_is_kept_if_its_service_has_confirmed_it(app, service, told, kept):
+    backend = SimpleNamespace(name=service)
+    with app.test_request_context():
+        newcomers.join(backend, {'email': 'a@b.example'}, told, 'uid')
+    assert User.objects.get().email == ('a@b.example' if kept else None)
 
 
 # --- not in -----------------------------------------------------------------------------------------------------------

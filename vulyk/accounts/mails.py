@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app, has_request_context, request
 from flask_mailman import EmailMessage, Mail
 
-from vulyk.accounts.models import RESET, Link
+from vulyk.accounts.models import EMAIL, REGISTER, RESET, Link
 from vulyk.jobs import enqueue, job
 from vulyk.models.exc import InitializationError
-from vulyk.models.user import User
+from vulyk.models.user import User, key_of_email
 from vulyk.utils import get_template_path
 
 if TYPE_CHECKING:
@@ -78,9 +78,18 @@ def send_notice(name: str, email: str, **facts: str) -> None:
 
 @job
 def mail_link(link_id: str, site: str, tries: int = 0) -> None:
-    """Send a link that has not been used meanwhile."""
+    """Send a link that has not been used meanwhile; who has an account with its address already is told that instead.
+
+    That is looked up here, where nobody can measure how long it takes.
+    """
     link = Link.objects(pk=link_id).first()
-    if link is not None:
+    if link is None:
+        return
+    key = key_of_email(link.email) if link.purpose in (REGISTER, EMAIL) else None
+    if key and User.objects(email_key=key, pk__ne=link.user).first() is not None:
+        link.use()
+        mail_notice('registered_already', link.email, site)
+    else:
         _deliver(mail_link, link.purpose, link.email, tries, {'link_id': link_id}, site, address=address_of(link, site))
 
 

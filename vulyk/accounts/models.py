@@ -10,12 +10,13 @@ from flask_mongoengine.documents import Document
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 
-REGISTER, EMAIL, RESET, INVITE = 'register', 'email', 'reset', 'invite'
+REGISTER, EMAIL, RESET, INVITE, SERVICE = 'register', 'email', 'reset', 'invite', 'service'
 LIFETIMES = {
     REGISTER: timedelta(days=2),
     EMAIL: timedelta(days=2),
     RESET: timedelta(hours=2),
     INVITE: timedelta(days=14),
+    SERVICE: timedelta(hours=1),
 }
 
 
@@ -23,7 +24,8 @@ class Link(Document):
     """What a link is for; there is one document for each until it has been used or is over.
 
     The link itself is signed and not stored: this document alone opens nothing. ``facts`` of a registration are the account
-    to be: name, hash of the password, consent. ``user`` is empty where there is no account yet.
+    to be: name, hash of the password, consent, or the account at a service it is for. ``user`` is empty where there is no
+    account yet.
     """
 
     id = StringField(primary_key=True)

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import nh3
-from flask import Response, abort, current_app, flash, make_response, redirect, request, url_for
+from flask import Response, abort, current_app, flash, make_response, redirect, request, session, url_for
 from flask_babel import gettext
 from flask_login import current_user, login_required, logout_user
 from markupsafe import Markup
 
 from vulyk import social
-from vulyk.accounts import mails, privacy, services
+from vulyk.accounts import mails, newcomers, privacy, services
 from vulyk.accounts.forms import (
     DeleteForm,
     EmailForm,
@@ -65,6 +65,7 @@ def init(app: 'Flask') -> None:
     daily(privacy.expire)
     app.add_url_rule('/register', 'register', register, methods=BOTH, defaults={'invitation': ''})
     app.add_url_rule('/register/<invitation>', 'register', register, methods=BOTH)
+    app.add_url_rule('/register/finish', 'finish_joining', finish_joining, methods=BOTH)
     app.add_url_rule('/password', 'forgot_password', forgot_password, methods=BOTH)
     app.add_url_rule('/password/<token>', 'reset_password', reset_password, methods=BOTH)
     app.add_url_rule('/users/<user_id>/reset-link', 'make_reset_link', make_reset_link, methods=['POST'])
@@ -162,11 +163,11 @@ def look_into_your_mail(email: str) -> 'ResponseReturnValue':
     return message_page(gettext('Look into your mail'), text)
 
 
-def welcome(user: User) -> 'ResponseReturnValue':
+def welcome(user: User, next_url: str | None = None) -> 'ResponseReturnValue':
     """The first page of a newcomer."""
     enter(user)
     flash(gettext('Welcome! You are %(name)s here; you can change that in your account.', name=user.username))
-    return redirect(url_for('index'))
+    return redirect(safe_path(next_url))
 
 
 def confirm_registration(token: str) -> 'ResponseReturnValue':
@@ -184,6 +185,28 @@ def confirm_registration(token: str) -> 'ResponseReturnValue':
     except LinkUsedError:
         return dead_link()
     return welcome(user)
+
+
+def finish_joining() -> 'ResponseReturnValue':
+    """Agree to the terms, having come through a service for the first time. Before that there is no account."""
+    link, version = newcomers.pending(now()), current_app.config['TERMS_VERSION']
+    if current_user.is_authenticated:
+        return redirect(url_for('index'))
+    if link is None:
+        return dead_link()
+    if request.method == 'GET' or (version and not request.form.get('terms')):
+        response = make_response(page('agree.html', text=terms_text(), is_first=True, joins=True))
+        response.status_code = HTTPStatus.UNPROCESSABLE if request.method == 'POST' else HTTPStatus.OK
+        return response
+    limit_attempts('register')
+    try:
+        user = services.finish_joining(link, version, now())
+    except AccountExistsError:
+        flash(gettext('There is an account with this address already: sign in with it.'))
+        return redirect(url_for('sign_in'))
+    except LinkUsedError:
+        return dead_link()
+    return welcome(user, session.get('next'))
 
 
 # --- forgotten passwords ----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What the pages and commands of accounts do."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mongoengine.errors import NotUniqueError
 
@@ -9,6 +9,7 @@ from vulyk import signals, zones
 from vulyk.accounts import mails
 from vulyk.accounts.models import EMAIL, INVITE, REGISTER, RESET, Link
 from vulyk.models import passwords
+from vulyk.models.social import SocialAccount
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User, key_of_email
 from vulyk.utils import aware
@@ -47,44 +48,51 @@ def register(
     was_invited_by_mail = invitation is not None and invitation.facts.get('mailed') and invitation.email == email
     if not mails.can_be_sent() or was_invited_by_mail:
         return make_account(email, facts, now, confirmed=bool(was_invited_by_mail))
-    if User.objects(email_key=key_of_email(email)).first() is not None:
-        mails.send_notice('registered_already', email)
-    else:
-        mails.send_link(Link.make(REGISTER, now, email=email, **facts))
+    mails.send_link(Link.make(REGISTER, now, email=email, **facts))
     return None
 
 
-def make_account(email: str, facts: dict[str, str | None], now: datetime, *, confirmed: bool) -> User:
+def make_account(email: str | None, facts: dict[str, Any], now: datetime, *, confirmed: bool) -> User:
     """A new account; if the name has been taken meanwhile, with a generated one.
 
-    :param facts: those of a link for registration.
-    :raises AccountExistsError: the address is taken.
+    :param facts: those of a link for registration: ``username`` and ``password``, or ``service``, what
+        :meth:`vulyk.models.social.SocialAccount.create_social_auth` is given; ``terms`` and ``invitation`` if there are any.
+    :raises AccountExistsError: the address is taken, or the account at the service has one here.
     :raises LinkUsedError: the invitation is used.
     """
-    key = key_of_email(email)
+    name, service = facts.get('username'), facts.get('service')
 
     def make() -> User:
-        if facts['invitation'] and not Link.objects(pk=facts['invitation']).delete():
+        if facts.get('invitation') and not Link.objects(pk=facts['invitation']).delete():
             raise LinkUsedError
-        if User.objects(email_key=key).first() is not None:
+        if _has_account(email, service):
             raise AccountExistsError
-        name = facts['username']
         user = User(
             username=name if name and not User.is_username_taken(name) else User.free_username(),
             email=email,
             email_confirmed=confirmed,
-            password=facts['password'],
+            password=facts.get('password') or '',
         )
-        if facts['terms']:
+        if facts.get('terms'):
             user.consents = [{'version': facts['terms'], 'at': now}]
-        return user.save()
+        user.save(force_insert=True)
+        if service:
+            SocialAccount.create_social_auth(user, **service)
+        return user
 
     try:
         return in_transaction(make)
     except NotUniqueError as error:
-        if User.objects(email_key=key).first() is not None:
+        if _has_account(email, service):
             raise AccountExistsError from error
         return make_account(email, {**facts, 'username': ''}, now, confirmed=confirmed)
+
+
+def _has_account(email: str | None, service: dict[str, str] | None) -> bool:
+    key = key_of_email(email or '')
+    if key and User.objects(email_key=key).first() is not None:
+        return True
+    return service is not None and SocialAccount.get_social_auth(**service) is not None
 
 
 def finish_registration(link: Link, now: datetime) -> User:
@@ -96,6 +104,17 @@ def finish_registration(link: Link, now: datetime) -> User:
     if not link.use():
         raise LinkUsedError
     return make_account(link.email, link.facts, now, confirmed=True)
+
+
+def finish_joining(link: Link, terms: str, now: datetime) -> User:
+    """Make the account of somebody who has come through a service and agrees to the terms.
+
+    :raises AccountExistsError: he has one meanwhile.
+    :raises LinkUsedError: the link, or the invitation behind it, is used.
+    """
+    if not link.use():
+        raise LinkUsedError
+    return make_account(link.email, {**link.facts, 'terms': terms}, now, confirmed=bool(link.email))
 
 
 def invite(email: str | None, now: datetime, *, by_mail: bool) -> Link:
@@ -185,10 +204,7 @@ def change_email(user: User, email: str, now: datetime) -> bool:
     if not mails.can_be_sent():
         _set_email(user, email, confirmed=False)
         return True
-    if User.objects(email_key=key_of_email(email), pk__ne=user.id).first() is not None:
-        mails.send_notice('registered_already', email)
-    else:
-        mails.send_link(Link.make(EMAIL, now, user=user.id, email=email))
+    mails.send_link(Link.make(EMAIL, now, user=user.id, email=email))
     return False
 
 

@@ -97,6 +97,7 @@ def begin(backend: str) -> Any:
     limit_attempts('service')
     response = do_auth(g.backend)
     session['next'] = safe_path(request.form.get('next'))
+    session['invitation'] = request.form.get('invitation', '')[:200]  # whoever is new needs it on the way back
     return response
 
 

@@ -180,16 +180,18 @@ class RuleView(CoreView):
 
 
 def _is_picture(form: Form, field: Field) -> None:
-    """A validator: what was sent, if anything, is a picture."""
+    """A validator: what was sent, if anything, is a picture; of which nothing else is kept."""
     stream = getattr(field.data, 'stream', None)
     if stream is None or not field.data.filename:
         return
     try:
-        check_logo(stream)
+        picture = check_logo(stream)
     except mongoengine.ValidationError as error:
         raise ValidationError(str(error.message)) from error
-    finally:
-        stream.seek(0)
+    stream.seek(0)
+    stream.truncate()
+    stream.write(picture.getvalue())
+    stream.seek(0)
 
 
 class FundView(CoreView):

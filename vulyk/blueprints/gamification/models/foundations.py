@@ -129,7 +129,7 @@ class PayoutModel(Document):
 
 
 def check_logo(file: IO[bytes] | Any) -> BytesIO:
-    """The content of a file, if it is a picture that can be shown.
+    """The picture in a file, written anew: what else was in the file, comments or whatever follows it, is not in there.
 
     :raises ValidationError: it is none, or too large; the text says what is possible.
     """
@@ -143,8 +143,13 @@ def check_logo(file: IO[bytes] | Any) -> BytesIO:
                 if picture.width * picture.height > MAX_LOGO_PIXELS:
                     raise ValidationError(f'The logo has more than {MAX_LOGO_PIXELS:,} pixels.')
                 picture.load()
+                kept = {name: picture.info[name] for name in ('transparency', 'icc_profile') if name in picture.info}
+                kind, picture.info = picture.format, {}
+                written = BytesIO()
+                picture.save(written, kind, **kept, **({'quality': 95} if kind in ('JPEG', 'WEBP') else {}))
     except ValidationError:
         raise
     except Exception as error:  # Pillow raises whatever a broken file leads it to
         raise ValidationError(f'The logo is not a picture ({", ".join(IMAGE_FORMATS)}) that can be shown.') from error
-    return BytesIO(content)
+    written.seek(0)
+    return written
