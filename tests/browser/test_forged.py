@@ -79,5 +79,7 @@ def test_nothing_that_another_origin_sends_is_done(site, page, signed_in, watch,
     page.evaluate(FORM, [site.url, '/account/username'])
     page.get_by_role('button', name='Win a prize').click()
     page.wait_for_url('**/account/username')
-    assert {path: set(given) for path, given in answers.items()} == {path: {(admin.get_id(), 400)} for path in addresses}
+    assert {path: set(given) for path, given in answers.items()} == {
+        path: {(admin.get_id(), 400)} for path in addresses
+    }
     assert stored() == before
