@@ -13,6 +13,7 @@ from werkzeug.utils import import_string
 
 from vulyk import demo, settings
 from vulyk.bootstrap import _db, _security, create_app
+from vulyk.bootstrap._assets import package_folder
 from vulyk.cli import project_init
 from vulyk.cli.accounts import accounts_group
 from vulyk.cli.admin import admin_group
@@ -20,8 +21,11 @@ from vulyk.cli.batches import batches_group
 from vulyk.cli.context import TASK_TYPE, Site, site, with_database
 from vulyk.cli.db import db_group
 from vulyk.cli.demo import demo_command
+from vulyk.cli.doctor import doctor_command
 from vulyk.cli.groups import group_group
 from vulyk.cli.jobs import jobs_group
+from vulyk.cli.plugins import plugin_group
+from vulyk.cli.site import site_group
 from vulyk.cli.stats import stats_group
 from vulyk.cli.users import user_group
 from vulyk.cli.worker import worker_command
@@ -65,7 +69,7 @@ class CommandLine(click.Group):
             return command
         group = _usual_features().get(cmd_name)
         if group is None:
-            ctx.obj = ctx.obj or Site(build, _db.prepare)
+            ctx.obj = ctx.obj or Site(build, _db.prepare, _security.check_secret_key)
             try:
                 group = ctx.obj.app.cli.get_command(ctx, cmd_name)
             except InitializationError:
@@ -109,7 +113,7 @@ def _mounted(ctx: click.Context, name: str, group: click.Command) -> click.Comma
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Vulyk: a crowdsourcing platform."""
-    ctx.obj = ctx.obj or Site(build, _db.prepare)
+    ctx.obj = ctx.obj or Site(build, _db.prepare, _security.check_secret_key)
 
 
 @cli.command('init')
@@ -125,12 +129,21 @@ def init_command(task_types: tuple[AbstractTaskType, ...]) -> None:
 @cli.command('run')
 @click.option('--host', default='127.0.0.1', show_default=True)
 @click.option('--port', default=5000, show_default=True)
+@click.option('--reload', 'reloads', is_flag=True, help='Start again when code, templates or scripts change.')
 @with_database
-def run_command(host: str, port: int) -> None:
+def run_command(host: str, port: int, reloads: bool) -> None:
     """Serve the site for development; docs/ tells how to serve it to the world."""
     app = site().app
-    _security.check_secret_key(app)
-    app.run(host=host, port=port)
+    site().check_key(app)
+    watched = _sources(app) if reloads else []
+    app.run(host=host, port=port, use_reloader=reloads, extra_files=watched)
+
+
+def _sources(app: Flask) -> list[str]:
+    """What bundles and pages are made of. Python watches its modules by itself."""
+    folders = [package_folder(kind.package) / 'templates' for kind in app.task_types.values()]
+    templates = [str(path) for folder in folders for path in folder.rglob('*.*')]
+    return [*app._base_files_to_watch, *app._plugin_files_to_watch, *templates]
 
 
 for command in (
@@ -139,8 +152,11 @@ for command in (
     batches_group,
     db_group,
     demo_command,
+    doctor_command,
     group_group,
     jobs_group,
+    plugin_group,
+    site_group,
     stats_group,
     user_group,
     worker_command,

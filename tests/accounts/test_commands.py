@@ -123,3 +123,18 @@ def test_settings_that_cannot_work_stop_the_site_with_the_reason(make_app, given
 @pytest.mark.parametrize(('given', 'backend'), [({}, 'dummy'), ({'DEBUG': True}, 'console'), (SERVER, 'smtp')])
 def test_way_of_mails_follows_from_the_settings(make_app, given, backend):
     assert make_app(**given).config['MAIL_BACKEND'] == backend
+
+
+def test_doctor_sends_a_mail_at_once(command, mailbox):
+    result = command('doctor', '--mail', 'ada@example.org')
+    (mail,) = mailbox.mails
+    assert (mail['To'], 'A mail to ada@example.org has left' in result.output) == ('ada@example.org', True)
+
+
+@pytest.mark.parametrize(
+    ('refusal', 'said'), [('550 no such user', '550 no such user'), ('451 later', '451 later'), ('', "'ada' is no")]
+)
+def test_doctor_tells_what_the_mail_server_said(command, mailbox, refusal, said):
+    mailbox.refuses = refusal
+    result = command('doctor', '--mail', 'ada@example.org' if refusal else 'ada')
+    assert (result.exit_code, said in result.output) == (1, True), result.output

@@ -169,3 +169,19 @@ def test_unknown_command_exits_2(runner):
 def test_function_called_outside_of_the_command_line_says_so():
     with click.Context(click.Command('x')), pytest.raises(click.ClickException, match=r'vulyk\.control\.cli'):
         site()
+
+
+def test_shell_completes_commands(no_application):
+    words = {'_VULYK_COMPLETE': 'bash_complete', 'COMP_WORDS': 'vulyk batches p', 'COMP_CWORD': '2'}
+    result = CliRunner().invoke(control.cli, [], env=words, prog_name='vulyk')
+    assert result.output.split() == ['plain,pause', 'plain,priority']
+
+
+@pytest.mark.parametrize('reloads', [True, False])
+def test_development_server_watches_what_pages_are_made_of(runner, app, monkeypatch, reloads):
+    served = {}
+    monkeypatch.setattr(app, 'run', lambda **arguments: served.update(arguments))
+    assert runner('run', *(['--reload'] if reloads else [])).exit_code == 0
+    assert served['use_reloader'] == reloads
+    watched = {os.path.basename(path) for path in served['extra_files']}
+    assert ({'base.js', 'index.html'} <= watched) == reloads

@@ -58,10 +58,10 @@ def suspend(user: User, reason: str) -> int:
     return suspension.withdraw_everything(user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC))
 
 
-def create_admin(email: str, username: str, password: str) -> User:
-    """A new admin with a local account.
+def check_admin(email: str, username: str, password: str) -> User:
+    """An admin with a local account, not stored; nobody is asked whether address and name are free.
 
-    :raises click.BadParameter: the address or the name is taken or is none, or the password is too short.
+    :raises click.BadParameter: it is no address, or no username, or the password is too short or guessed soon.
     """
     if '@' not in email:
         raise click.BadParameter(f'{email!r} is not an e-mail address.')
@@ -71,19 +71,27 @@ def create_admin(email: str, username: str, password: str) -> User:
         usernames.check(username.strip(), reserved=True)
     except usernames.UsernameError as error:
         raise click.BadParameter(f'The username is what others see, not {username!r}. {error}') from error
-    if User.objects(email__iexact=email.strip()) or User.objects(email_key=key_of_email(email)):
-        raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
-    if User.objects(username__iexact=username) or User.is_username_taken(username):
-        raise click.BadParameter(f'The username {username!r} is taken, or one that looks the same.')
-    facts = {'email': email.strip(), 'username': username.strip(), 'admin': True}
-    draft = User(**facts)
+    user = User(email=email.strip(), username=username.strip(), admin=True)
     try:
-        draft.set_password(password)
+        user.set_password(password)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+    return user
+
+
+def create_admin(email: str, username: str, password: str) -> User:
+    """A new admin with a local account.
+
+    :raises click.BadParameter: the address or the name is taken or is none, or the password is too short.
+    """
+    draft = check_admin(email, username, password)
+    if User.objects(email__iexact=draft.email) or User.objects(email_key=key_of_email(email)):
+        raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
+    if User.objects(username__iexact=draft.username) or User.is_username_taken(username):
+        raise click.BadParameter(f'The username {username!r} is taken, or one that looks the same.')
 
     def create() -> User:
-        user = User(**facts, password=draft.password).save()
+        user = User(email=draft.email, username=draft.username, admin=True, password=draft.password).save()
         stored = User._get_collection().find_one({'_id': user.pk})
         audit.record_difference(operator(), 'user', user.pk, 'create', {}, stored)
         return user

@@ -26,11 +26,18 @@ class Site:
 
     :param build: makes the application from the settings of the current folder, or from those given to it.
     :param prepare: checks its database.
+    :param check_key: raises ``InitializationError`` if it has no secret key of its own.
     """
 
-    def __init__(self, build: Callable[..., 'Flask'], prepare: Callable[['Flask'], None]) -> None:
+    def __init__(
+        self,
+        build: Callable[..., 'Flask'],
+        prepare: Callable[['Flask'], None],
+        check_key: Callable[['Flask'], None],
+    ) -> None:
         self.build = build
         self.prepare = prepare
+        self.check_key = check_key
         self._app: Flask | None = None
 
     @property

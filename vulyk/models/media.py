@@ -5,6 +5,7 @@ Of large pictures there are smaller ones too, made when somebody asks for them f
 
 import hashlib
 import io
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -145,6 +146,16 @@ def widths_of(digests: Sequence[str]) -> dict[str, int]:
     """How wide pictures are, in pixels; other files, and pictures nobody can measure, are left out."""
     found = _files().find({'_id': {'$in': list(digests)}, 'metadata.width': {'$gt': 0}}, {'metadata.width': 1})
     return {file['_id']: file['metadata']['width'] for file in found}
+
+
+def damaged(digests: Sequence[str]) -> list[str]:
+    """Those of these files that are missing, or lack a part; the parts themselves are not read."""
+    mine = {'$match': {'files_id': {'$in': list(digests)}}}
+    count = {'$group': {'_id': '$files_id', 'number': {'$sum': 1}}}
+    parts = {row['_id']: row['number'] for row in get_db()[f'{BUCKET}.chunks'].aggregate([mine, count])}
+    files = _files().find({'_id': {'$in': list(digests)}}, {'length': 1, 'chunkSize': 1})
+    needed = {file['_id']: math.ceil(file['length'] / file['chunkSize']) for file in files}
+    return [digest for digest in digests if needed.get(digest) != parts.get(digest, 0)]
 
 
 def smaller(file: gridfs.GridOut, width: int) -> tuple[bytes, str] | None:
