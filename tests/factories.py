@@ -5,6 +5,8 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
+from vulyk import pages
+from vulyk.models import figures
 from vulyk.models.progress import distinct_totals
 from vulyk.models.tasks import AbstractTask, Batch, batch_facts, far_from_done, has_facts
 from vulyk.models.user import Group, User
@@ -17,7 +19,8 @@ def empty_database() -> None:
     database = get_db()
     for name in _collections_in_use(database):
         database[name].delete_many({})
-    for table in (distinct_totals, batch_facts, has_facts, far_from_done):  # remembered for longer than a test takes
+    # Remembered for longer than a test takes.
+    for table in (distinct_totals, batch_facts, has_facts, far_from_done, *figures.TABLES, pages._landing):
         table.forget()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import nh3
+from babel import Locale, UnknownLocaleError
 from flask import Response, abort, current_app, g, make_response, redirect, render_template, request, session, url_for
 from flask_babel import get_locale, gettext
 from flask_login import current_user, login_required, login_user, logout_user
@@ -19,16 +20,17 @@ from werkzeug.wrappers import Response as BaseResponse
 from werkzeug.wsgi import wrap_file
 
 from vulyk import demo
+from vulyk.models import figures, passwords
 from vulyk.models import media as media_storage
-from vulyk.models import passwords
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
 from vulyk.models.facts import FACTS, in_language, is_language, to_public
 from vulyk.models.fields import parse_json_object
 from vulyk.models.limits import count_attempt, network_of
 from vulyk.models.media import CHUNK_BYTES, WIDTHS
+from vulyk.models.recent import Recent
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask, Batch, facts_of
-from vulyk.models.user import User
+from vulyk.models.user import DEFAULT_GROUP, Group, User
 from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
 
 if TYPE_CHECKING:
@@ -214,22 +216,77 @@ def chosen_theme() -> str:
 def index() -> 'ResponseReturnValue':
     """The public page, or the projects of whoever is signed in."""
     if current_user.is_anonymous:
-        return page('index.html', task_types=[])
+        return page('index.html', task_types=[], **_landing.get(f'{get_locale()} {request.script_root}'))
     mine = [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
     came_from_sign_in = current_app.config['REDIRECT_USER_AFTER_LOGIN'] and len(mine) == 1
     if came_from_sign_in:
         return redirect(url_for('task_home', type_id=mine[0].type_name))
-    return page('index.html', task_types=[{**kind.to_dict(), **open_batches(kind.type_name)} for kind in mine])
+    cards = [card(kind) for kind in mine]
+    last = figures.last_project(current_user.id)
+    on = next((one for one in cards if one['type'] == last and one['has_tasks']), None)
+    return page('index.html', task_types=cards, go_on=on, today=answers_today(), site=site_figures(cards))
+
+
+def _read_landing(_: str) -> dict[str, Any]:
+    everybody = Group.objects(pk=DEFAULT_GROUP).first()
+    names = everybody.allowed_types if everybody else []
+    cards = [card(kind) for name, kind in current_app.task_types.items() if name in names]
+    return {'projects': cards, 'site': site_figures(cards)}
+
+
+# ``projects``, those of whoever registers, and ``site``; visitors cost the database no more than one of them every ten seconds.
+_landing = Recent(_read_landing, seconds=10)
+
+
+def card(kind: 'AbstractTaskType') -> dict[str, Any]:
+    """What home pages tell of a project: ``to_dict()``, its batches, and
+
+    ``picture`` (an address or ''), ``needs``, ``seconds`` (of work on one task, 0: not known), ``active`` (people).
+    """
+    folder = f'{current_app.config["COLLECT_PLUGIN_DIR_PREFIX"]}{kind.package}'
+    return {
+        **kind.to_dict(),
+        **open_batches(kind.type_name),
+        'picture': url_for('static', filename=f'{folder}/{kind.picture}') if kind.picture else '',
+        'needs': kind.needs,
+        'seconds': figures.seconds_per_task().get(kind.type_name, 0),
+        'active': figures.active_people().get(kind.type_name, 0),
+    }
+
+
+def site_figures(cards: list[dict[str, Any]]) -> dict[str, int]:
+    """Numbers of the whole site: ``tasks``, ``closed``, ``answers``, ``people`` (who gave them) and ``active`` ones.
+
+    :param cards: what is known already of some projects; the others are counted.
+    """
+    known = {one['type']: (one.get('tasks', 0), one.get('closed_tasks', 0)) for one in cards}
+    counts = [known.get(name) or kind.task_counts() for name, kind in current_app.task_types.items()]
+    tasks, closed = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    return {'tasks': tasks, 'closed': closed, **figures.totals()._asdict()}
+
+
+def answers_today() -> int:
+    """How many answers I have given today, in all projects."""
+    return WorkSession.number_today(me(), None, datetime.now(UTC))
 
 
 def open_batches(type_name: str) -> dict[str, Any]:
-    """What the home page tells of the batches in work: ``batches``, the first of them, and whether there are more."""
+    """What home pages tell of the batches in work: ``batches``, the first of them, whether there are more, ``languages``."""
     described = Q(title__exists=True) | Q(description__exists=True)
     found = Batch.objects(described, task_type=type_name, closed__ne=True, paused__ne=True)
     first = found.order_by('-priority', 'created_at').only(*FACTS)[:READ_BATCHES]
     # Batches that differ in nothing people are told are one to them.
     told = list({str(shown): shown for shown in (batch_for_page(batch.facts) for batch in first)}.values())
-    return {'batches': told[:SHOWN_BATCHES], 'more_batches': len(told) > SHOWN_BATCHES}
+    languages = sorted({language_name(shown['lang']) for shown in told if 'lang' in shown})
+    return {'batches': told[:SHOWN_BATCHES], 'more_batches': len(told) > SHOWN_BATCHES, 'languages': languages}
+
+
+def language_name(tag: str) -> str:
+    """What readers of the site call a language; the tag itself if nobody knows it."""
+    try:
+        return Locale.parse(tag, sep='-').get_display_name(get_locale()) or tag
+    except (UnknownLocaleError, ValueError):
+        return tag
 
 
 @login_required

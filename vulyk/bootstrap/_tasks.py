@@ -100,6 +100,8 @@ def _check_assets(package: str, task_type: AbstractTaskType) -> None:
     missing = [path for path in (*task_type.JS_ASSETS, *task_type.CSS_ASSETS) if not (folder / path).is_file()]
     if missing:
         raise InitializationError(f'these scripts or styles are not in it: {", ".join(missing)}')
+    if task_type.picture and not (task_type.picture.startswith('static/') and (folder / task_type.picture).is_file()):
+        raise InitializationError(f'its picture “{task_type.picture}” is not in its folder static/')
 
 
 def _add_templates(app: 'Flask', package: str, task_type: AbstractTaskType) -> None:

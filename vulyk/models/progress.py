@@ -18,7 +18,8 @@ class Progress(Document):
     ``total`` is the number of answers. ``lease`` is the task in hand, ``ahead`` tasks fetched in advance. ``positions``
     tells for each load up to which ``order`` its fresh tasks have been seen (None: all of them), ``returned_until`` up to
     when returned tasks have been seen, ``returned_last`` when the newest had returned at the last look, ``passed`` the
-    paused loads some of them belong to, ``skipped_until`` the last skipped task that was offered again.
+    paused loads some of them belong to, ``skipped_until`` the last skipped task that was offered again,
+    ``at`` when the last answer came.
     """
 
     id = StringField(primary_key=True)
@@ -32,6 +33,7 @@ class Progress(Document):
     returned_last = DateTimeField(db_field='returnedLast')
     passed = ListField(ObjectIdField())
     skipped_until = StringField(db_field='skippedUntil')
+    at = DateTimeField()
 
     meta = {
         'collection': 'progress',
@@ -62,6 +64,7 @@ class Progress(Document):
                         'taskType': task_type,
                         'user': user_id,
                         'total': {'$add': [{'$ifNull': ['$total', 0]}, number]},
+                        **({'at': '$$NOW'} if number > 0 else {}),
                         'lease': {'$cond': [{'$eq': ['$lease', task_id]}, None, '$lease']},
                         'ahead': {
                             '$filter': {'input': {'$ifNull': ['$ahead', []]}, 'cond': {'$ne': ['$$this', task_id]}}

@@ -46,10 +46,12 @@ class WorkSession(Document):
         return f'{self.task_type}: {self.id}'
 
     @classmethod
-    def number_today(cls, user: User, task_type: str, now: datetime) -> int:
-        """How many answers of a type a user has given since midnight in his own time zone."""
+    def number_today(cls, user: User, task_type: str | None, now: datetime) -> int:
+        """How many answers of a type (None: of all) a user has given since midnight in his own time zone."""
         midnight = now.astimezone(zones.load(user.time_zone)).replace(hour=0, minute=0, second=0, microsecond=0)
-        where = {'user': user.id, 'end_time': {'$gte': midnight.astimezone(UTC)}, 'taskType': task_type}
+        where: dict[str, Any] = {'user': user.id, 'end_time': {'$gte': midnight.astimezone(UTC)}}
+        if task_type is not None:
+            where['taskType'] = task_type
         return cls._get_collection().count_documents(where)
 
     @classmethod

@@ -44,6 +44,7 @@ from vulyk.utils import accepts, aware
 log = logging.getLogger(__name__)
 
 ALL_BATCHES = reading.ALL_BATCHES
+NEEDS = ('sight', 'hearing', 'pointer')  # what a task may need of whoever solves it
 
 
 class ImportResult(NamedTuple):
@@ -79,6 +80,10 @@ class AbstractTaskType:
 
     # Where it comes from; set when the plugin is loaded
     package: str = ''
+
+    # What volunteers are told before they start
+    needs: tuple[str, ...] = ()
+    picture: str = ''
 
     # How it looks
     template: str = ''
@@ -117,6 +122,10 @@ class AbstractTaskType:
         _require(isinstance(self._task_type_meta, dict), 'Batch meta must of dict type')
         _require(
             isinstance(self.redundancy, int) and self.redundancy >= 1, 'redundancy must be a whole number of at least 1'
+        )
+        _require(
+            isinstance(self.needs, tuple | list) and set(self.needs) <= set(NEEDS),
+            f'needs must be a tuple of any of {", ".join(NEEDS)}',
         )
 
     # --- facts --------------------------------------------------------------------------------------------------------

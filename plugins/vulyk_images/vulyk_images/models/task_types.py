@@ -25,6 +25,8 @@ class ImageChoiceTaskType(AbstractTaskType):
     practice = 'static/practice/practice.jsonl'
     redundancy = 3
 
+    needs = ('sight',)
+    picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     media_fields = ('image',)
     samples = 'samples'

@@ -31,6 +31,8 @@ class RecordsTaskType(AbstractGamifiedTaskType):
     practice = 'static/practice/practice.jsonl'
     redundancy = 2
 
+    needs = ('sight',)
+    picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     media_fields = ('image',)
     samples = 'samples'

@@ -28,6 +28,7 @@ class TaggingTaskType(AbstractTaskType):
     practice = 'static/practice/practice.jsonl'
     redundancy = 3
 
+    picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     samples = 'samples'
 

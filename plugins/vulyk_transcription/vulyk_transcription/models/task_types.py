@@ -36,6 +36,8 @@ class TranscriptionTaskType(AbstractGamifiedTaskType):
     practice = 'static/practice/practice.jsonl'
     redundancy = 2
 
+    needs = ('sight',)
+    picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     media_fields = ('image',)
     samples = 'samples'

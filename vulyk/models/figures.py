@@ -1,0 +1,86 @@
+"""Numbers for home pages: how long tasks take, how many people are about. Counted rarely, told often."""
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from vulyk.models.progress import Progress
+from vulyk.models.recent import Recent
+from vulyk.models.stats import WorkSession
+
+ACTIVE_FOR = timedelta(days=7)  # since the last answer
+SAMPLE = 2000  # work sessions of all projects that are looked at
+
+
+class Totals(NamedTuple):
+    """Answers, the people who gave them, and how many of those have done so in the last seven days."""
+
+    answers: int
+    people: int
+    active: int
+
+
+def seconds_per_task() -> dict[str, int]:
+    """``{task type: seconds}`` of active work, the median of a sample; types of which nothing was measured are missing.
+
+    At most ten minutes old.
+    """
+    return _seconds.get('')
+
+
+def active_people() -> dict[str, int]:
+    """``{task type: number of people}`` who have answered in the last seven days; at most a minute old."""
+    return _active.get('')
+
+
+def totals() -> Totals:
+    """Numbers of the whole site; at most a minute old."""
+    return _totals.get('')
+
+
+def last_project(user_id: ObjectId) -> str | None:
+    """The task type a user has answered last; None if it is not known."""
+    mine = Progress._get_collection().find({'user': user_id, 'at': {'$exists': True}}, {'taskType': 1, 'at': 1})
+    latest = max(mine, key=lambda one: one['at'], default=None)
+    return latest['taskType'] if latest else None
+
+
+def _read_seconds(_: str) -> dict[str, int]:
+    found: dict[str, list[int]] = defaultdict(list)
+    # A random cursor reads as many documents as are wanted, however many there are.
+    pipeline: list[dict[str, Any]] = [
+        {'$sample': {'size': SAMPLE}},
+        {'$match': {'end_time': {'$ne': None}, 'activity': {'$gt': 0}}},
+        {'$project': {'taskType': 1, 'activity': 1}},
+    ]
+    for row in WorkSession._get_collection().aggregate(pipeline):
+        found[row['taskType']].append(row['activity'])
+    return {task_type: round(median(seconds)) or 1 for task_type, seconds in found.items()}
+
+
+def _read_active(_: str) -> dict[str, int]:
+    count = {'_id': '$taskType', 'number': {'$sum': 1}}
+    rows = Progress._get_collection().aggregate([{'$match': {'at': {'$gte': _lately()}}}, {'$group': count}])
+    return {row['_id']: row['number'] for row in rows}
+
+
+def _read_totals(_: str) -> Totals:
+    of_person = {'_id': '$user', 'answers': {'$sum': '$total'}, 'at': {'$max': '$at'}}
+    is_active = {'$cond': [{'$gte': ['$at', _lately()]}, 1, 0]}
+    of_all = {'_id': None, 'answers': {'$sum': '$answers'}, 'people': {'$sum': 1}, 'active': {'$sum': is_active}}
+    pipeline: list[dict[str, Any]] = [{'$match': {'total': {'$gt': 0}}}, {'$group': of_person}, {'$group': of_all}]
+    row = next(Progress._get_collection().aggregate(pipeline), None)
+    return Totals(row['answers'], row['people'], row['active']) if row else Totals(0, 0, 0)
+
+
+def _lately() -> datetime:
+    return datetime.now(UTC) - ACTIVE_FOR
+
+
+_seconds = Recent(_read_seconds, seconds=600)
+_active = Recent(_read_active, seconds=60)
+_totals = Recent(_read_totals, seconds=60)
+TABLES = (_seconds, _active, _totals)
