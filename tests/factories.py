@@ -6,6 +6,7 @@ from typing import Any
 from mongoengine.connection import get_db
 
 from vulyk import pages
+from vulyk.ext import leaderboard
 from vulyk.models import figures
 from vulyk.models.progress import distinct_totals
 from vulyk.models.tasks import AbstractTask, Batch, batch_facts, far_from_done, has_facts
@@ -20,7 +21,15 @@ def empty_database() -> None:
     for name in _collections_in_use(database):
         database[name].delete_many({})
     # Remembered for longer than a test takes.
-    for table in (distinct_totals, batch_facts, has_facts, far_from_done, *figures.TABLES, pages._landing):
+    for table in (
+        distinct_totals,
+        batch_facts,
+        has_facts,
+        far_from_done,
+        *figures.TABLES,
+        pages._landing,
+        leaderboard._everybody,
+    ):
         table.forget()
 
 

@@ -63,6 +63,9 @@ POST /disconnect/<string:backend>/<int:association_id>/     form  in  in  in  in
 POST /disconnect/<string:backend>/<string:association_id>/  form  in  in  in  in
 GET  /session                                 in    in   in   in   in
 POST /theme                                   in    in   in   in   in
+GET  /me                                      form  in   in   in   in
+GET  /leaders                                 form  in   in   in   in
+POST /account/visibility                      form  in   in   in   in
 GET  /type/<type_id>/                         form  403  in   in   in
 GET  /type/<type_id>/leaders                  form  403  in   in   in
 GET  /type/<type_id>/next                     401   403  in   in   in

@@ -311,7 +311,9 @@ def leaders(type_id: str) -> str:
     task_type = my_task_type(type_id)
     stats = current_user.get_stats(task_type)
     my_rank = {'rank': stats['position'], 'freq': stats['total']} if stats['total'] else None
-    return page('leaderboard.html', task_type=task_type, leaders=task_type.get_leaderboard(10), my_rank=my_rank)
+    named = [row for row in task_type.get_leaderboard(10) if not getattr(row['user'], 'hidden', False)]
+    kinds = [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
+    return page('leaderboard.html', task_type=task_type, leaders=named, my_rank=my_rank, kinds=kinds)
 
 
 # --- work -------------------------------------------------------------------------------------------------------------

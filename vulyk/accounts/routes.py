@@ -74,6 +74,7 @@ def init(app: 'Flask') -> None:
     app.add_url_rule('/account', 'profile', profile)
     app.add_url_rule('/account/confirm/<token>', 'confirm_registration', confirm_registration, methods=BOTH)
     app.add_url_rule('/account/username', 'change_username', change_username, methods=['POST'])
+    app.add_url_rule('/account/visibility', 'choose_visibility', choose_visibility, methods=['POST'])
     app.add_url_rule('/account/time-zone', 'choose_time_zone', choose_time_zone, methods=['POST'])
     app.add_url_rule('/account/time-zone/browser', 'tell_time_zone', tell_time_zone, methods=['POST'])
     app.add_url_rule('/account/email', 'change_email', change_email, methods=['POST'])
@@ -362,6 +363,15 @@ def change_username() -> 'ResponseReturnValue':
         form.username.errors = [gettext('Somebody has this name already, or one that looks the same.')]
         return not_valid(username_form=form)
     return back_to_profile(gettext('From now on you are %(name)s.', name=form.username.data))
+
+
+@login_required
+def choose_visibility() -> 'ResponseReturnValue':
+    """Be named on leaderboards, or not."""
+    hidden = 'hidden' in request.form
+    services.set_hidden(me(), hidden)
+    said = gettext('You are not named on leaderboards any more.') if hidden else gettext('Leaderboards name you.')
+    return back_to_profile(said)
 
 
 @login_required

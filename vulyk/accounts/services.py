@@ -8,6 +8,7 @@ from mongoengine.errors import NotUniqueError
 from vulyk import signals, zones
 from vulyk.accounts import mails
 from vulyk.accounts.models import EMAIL, INVITE, REGISTER, RESET, Link
+from vulyk.ext import leaderboard
 from vulyk.models import passwords
 from vulyk.models.social import SocialAccount
 from vulyk.models.transaction import in_transaction
@@ -231,6 +232,12 @@ def _set_email(user: User, email: str, *, confirmed: bool) -> None:
     except NotUniqueError as error:
         raise AccountExistsError from error
     Link.objects(user=user.id, purpose__in=[RESET, EMAIL]).delete()  # they went to the old one
+
+
+def set_hidden(user: User, hidden: bool) -> None:
+    """Leave somebody out of leaderboards, or not; other processes notice within a minute."""
+    User.objects(pk=user.id).update_one(set__hidden=hidden)
+    leaderboard.forget()
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------

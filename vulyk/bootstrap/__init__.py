@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from vulyk import pages, problems
+from vulyk import pages, people, problems
 from vulyk.accounts import routes as accounts
 from vulyk.bootstrap import (
     _admin,
@@ -51,6 +51,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     _assets.init(app)
     pages.init(app)
     problems.init(app)
+    people.init(app)
     accounts.init(app)
     _admin.init(app)
     _blueprints.init(app)

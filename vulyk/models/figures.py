@@ -1,7 +1,7 @@
 """Numbers for home pages: how long tasks take, how many people are about. Counted rarely, told often."""
 
-from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from bson import ObjectId
 from vulyk.models.progress import Progress
 from vulyk.models.recent import Recent
 from vulyk.models.stats import WorkSession
+from vulyk.utils import aware
 
 ACTIVE_FOR = timedelta(days=7)  # since the last answer
 SAMPLE = 2000  # work sessions of all projects that are looked at
@@ -46,6 +47,39 @@ def last_project(user_id: ObjectId) -> str | None:
     mine = Progress._get_collection().find({'user': user_id, 'at': {'$exists': True}}, {'taskType': 1, 'at': 1})
     latest = max(mine, key=lambda one: one['at'], default=None)
     return latest['taskType'] if latest else None
+
+
+class Work(NamedTuple):
+    """What somebody has done in a project: answers, seconds of active work, and when the last answer came, if known."""
+
+    task_type: str
+    answers: int
+    seconds: int
+    at: datetime | None
+
+
+def work_of(user_id: ObjectId) -> list[Work]:
+    """The projects somebody has answered in, those with most answers first."""
+    spent = {'_id': '$taskType', 'seconds': {'$sum': '$activity'}}
+    sessions = WorkSession._get_collection().aggregate([{'$match': {'user': user_id}}, {'$group': spent}])
+    seconds = {row['_id']: row['seconds'] for row in sessions}
+    rows = Progress._get_collection().find({'user': user_id, 'total': {'$gt': 0}}).sort([('total', -1), ('_id', 1)])
+    return [Work(row['taskType'], row['total'], seconds.get(row['taskType'], 0), row.get('at')) for row in rows]
+
+
+def days_of(user_id: ObjectId, since: datetime, zone: tzinfo) -> dict[date, int]:
+    """``{day: answers}`` from a moment on; the days are those of the zone."""
+    quarter = {
+        '$dateTrunc': {'date': '$end_time', 'unit': 'minute', 'binSize': 15}
+    }  # no zone begins its days in between
+    pipeline: list[dict[str, Any]] = [
+        {'$match': {'user': user_id, 'end_time': {'$gte': since}}},
+        {'$group': {'_id': quarter, 'number': {'$sum': 1}}},
+    ]
+    days: Counter[date] = Counter()
+    for row in WorkSession._get_collection().aggregate(pipeline):
+        days[aware(row['_id']).astimezone(zone).date()] += row['number']
+    return dict(days)
 
 
 def _read_seconds(_: str) -> dict[str, int]:

@@ -8,6 +8,7 @@ from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, DictField, ListField, LongField, ObjectIdField, StringField
 
 from vulyk.models.recent import Recent
+from vulyk.models.user import User
 
 STANDING_SECONDS = 10
 
@@ -93,8 +94,13 @@ def position(task_type: str, total: int) -> int:
 
 
 def _read_distinct_totals(task_type: str) -> list[int]:
-    """A distinct scan of an index: its cost grows with the number of distinct totals, not of people or answers."""
-    totals = Progress._get_collection().distinct('total', {'taskType': task_type})
+    """A distinct scan of an index: its cost grows with the number of distinct totals, not of people or answers.
+
+    Once somebody is hidden, it is a scan of that index, so that nobody can tell from his place that there is one more.
+    """
+    hidden = User.hidden_ids()
+    where = {'taskType': task_type, **({'user': {'$nin': hidden}} if hidden else {})}
+    totals = Progress._get_collection().distinct('total', where)
     return sorted(total for total in totals if total and total > 0)
 
 

@@ -70,10 +70,10 @@ class User(Document, UserMixin):
     in ``manages``: they may work on them, and see and correct their tasks and answers. Admins may do everything.
 
     ``username_key`` and ``email_key`` are what must be unique of them; accounts of older versions lack them until
-    ``manage.py accounts migrate``. ``time_zone`` is an IANA name, '' while nobody has told it;
-    the browser tells it, until the user chooses one. ``consents`` are the versions of the terms he has agreed to, as
-    ``{version, at}``, the latest last. Of a deleted account only what is needed to keep
-    answers and totals is left, and ``deleted_at``.
+    ``manage.py accounts migrate``. ``hidden`` members are not named on leaderboards. ``time_zone`` is an IANA name, '' while
+    nobody has told it; the browser tells it, until the user chooses one. ``consents`` are the versions of the terms he has
+    agreed to, as ``{version, at}``, the latest last. Of a deleted account only what is needed to keep answers and totals is
+    left, and ``deleted_at``.
     """
 
     username = StringField(max_length=200, required=True)
@@ -86,6 +86,7 @@ class User(Document, UserMixin):
     time_zone = StringField(max_length=100, default='', db_field='timeZone')
     chose_time_zone = BooleanField(default=False, db_field='choseTimeZone')
     active = BooleanField(default=True)
+    hidden = BooleanField(default=False)
     admin = BooleanField(default=False)
     manages = ListField(StringField(max_length=50))
     groups = ListField(ReferenceField(Group, reverse_delete_rule=PULL))
@@ -104,6 +105,7 @@ class User(Document, UserMixin):
             'username',
             {'fields': ['username_key'], 'unique': True, 'partialFilterExpression': {'usernameKey': {'$gte': ''}}},
             {'fields': ['email_key'], 'unique': True, 'partialFilterExpression': {'emailKey': {'$gte': ''}}},
+            {'fields': ['hidden'], 'partialFilterExpression': {'hidden': True}},
         ],
     }
 
@@ -148,6 +150,11 @@ class User(Document, UserMixin):
         """A generated name that nobody has."""
         names = (usernames.generate() for _ in range(1000))
         return next(name for name in names if not cls.is_username_taken(name))
+
+    @classmethod
+    def hidden_ids(cls) -> list[ObjectId]:
+        """Whoever does not want to be named on leaderboards."""
+        return list(cls._get_collection().distinct('_id', {'hidden': True}))
 
     def agrees_to(self, version: str) -> bool:
         """Whether the terms this user has agreed to last are of that version."""

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 A_YEAR = 365 * 24 * 3600
 PAGE_SIZE = 30
 MAX_PAGE = 100_000
-PARTS = ('head', 'header', 'menu', 'scripts')
+PARTS = ('head', 'header', 'menu', 'profile', 'scripts')
 MODELS = (EventModel, UserStateModel, RuleModel, FundModel, AwardModel, PayoutModel, DonationRequest)
 
 
@@ -95,6 +95,7 @@ gamification.add_context_filler(
     lambda: {
         'stats_service': StatsService,
         'standing': lambda: standing_of(current_user.id),
+        'profile': profile_part,
         'badge_url': badge_url,
         'number': number_text,
         'points': points_text,
@@ -287,7 +288,10 @@ def user_state(user_id: str) -> Response:
     user = User.get_by_id(user_id)
     if user is None:
         abort(HTTPStatus.NOT_FOUND, gettext('There is no such user.'))
-    return json_answer({'state': UserStateModel.get_or_create_by_user(user).to_dict()})
+    state = UserStateModel.get_or_create_by_user(user).to_dict()
+    if user.hidden and user.id != me().id:
+        state['user'] = ''  # he does not want to be named
+    return json_answer({'state': state})
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------------
@@ -295,8 +299,23 @@ def user_state(user_id: str) -> Response:
 
 def game_page(name: str, **context: Any) -> str:
     """Render a page of the game."""
-    names = {kind.type_name: kind.name or kind.type_name for kind in current_app.task_types.values()}
-    return render_template(f'gamification/{name}', project_names=names, **context)
+    return render_template(f'gamification/{name}', project_names=project_names(), **context)
+
+
+def project_names() -> dict[str, str]:
+    """``{type: name}`` of the projects of this site."""
+    return {kind.type_name: kind.name or kind.type_name for kind in current_app.task_types.values()}
+
+
+def profile_part() -> dict[str, Any]:
+    """What the page about me shows of the game: standing, the latest badges and events."""
+    latest = AwardModel.objects(user=me().id).order_by('-at').limit(6)
+    return {
+        'standing': standing_of(me().id),
+        'badges': [award.to_rule() for award in latest],
+        'entries': entries_of(me(), limit=5),
+        'project_names': project_names(),
+    }
 
 
 @gamification.get('/my/badges')
