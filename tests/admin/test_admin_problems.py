@@ -6,6 +6,7 @@ import pytest
 
 from tests.factories import make_tasks, make_user
 from vulyk.ext import consistency
+from vulyk.models.audit import AuditRecord
 from vulyk.models.problems import Problem
 from vulyk.models.tasks import Batch
 
@@ -49,6 +50,19 @@ def test_hidden_task_is_closed_and_open_again_when_it_is_shown(app, admin_client
     edit(admin_client, reply='')
     assert (task.reload().hidden, task.closed, Batch.objects.get().tasks_processed) == (None, False, 0)
     assert list(consistency.check()) == []
+
+
+def test_answers_and_hidden_tasks_are_in_the_audit_log(admin_client, task):
+    edit(admin_client, reply='Thank you', hide='y')
+    edit(admin_client, reply='Thank you')
+    told = Problem.objects.get().id
+    records = AuditRecord.objects.order_by('id')
+    assert [(record.action, record.subject) for record in records] == [
+        ('task.hide', f'task {task.id}'),
+        ('problem.update', f'problem {told}'),
+        ('task.show', f'task {task.id}'),
+    ]
+    assert records[1].after['reply'] == 'Thank you'
 
 
 def test_late_answer_to_a_hidden_task_is_extra(app, admin_client, task):

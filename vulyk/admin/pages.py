@@ -22,6 +22,7 @@ from vulyk.admin.models import AuthModelView
 from vulyk.batches import MAX_PRIORITY
 from vulyk.ext import counting, suspension
 from vulyk.jobs import enqueue, job
+from vulyk.models import audit
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.facts import FACTS, in_language
@@ -682,13 +683,16 @@ class ProblemView(ProjectView):
 
     def update_model(self, form: Any, model: Problem) -> bool:
         """Answer, and hide or show the task; only what was changed is written."""
-        now, task = datetime.now(UTC), model.task
+        now, task, before = datetime.now(UTC), model.task, self.stored(model)
         if form.reply.data != model.reply and not Problem.answer(model.pk, form.reply.data, now):
             flash(gettext('It has been deleted meanwhile.'), 'error')
             return False
         if isinstance(task, AbstractTask) and form.hide.data != _is_hidden(task):
             kind = current_app.task_types.get(task.task_type)
             counting.set_hidden(task.id, kind.redundancy if kind else 1, now, hidden=form.hide.data)
+            verb = 'task.hide' if form.hide.data else 'task.show'
+            audit.record(current_user._get_current_object(), verb, f'task {task.id}')
+        self.note('update', model, before)
         return True
 
 
