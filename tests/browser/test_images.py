@@ -159,3 +159,18 @@ def test_skipped_photo_makes_room_for_another(page, user, signed_in, truth):
     assert second['id'] != first['id']
     expect(notice(page)).to_be_hidden()
     assert answers_of(user) == {}
+
+
+def test_photo_can_be_enlarged_inverted_and_given_contrast_by_keys_and_stays_so(page, site, user, signed_in, truth):
+    open_project(signed_in(page, user), 'images')
+    photo = page.locator('.kit-sheet img')
+    page.keyboard.press('+')
+    expect(page.locator('.kit-percent')).not_to_have_text('100 %')
+    for name in ('More contrast', 'Invert the colours'):
+        page.get_by_role('button', name=name).focus()
+        page.keyboard.press('Enter')
+        expect(page.get_by_role('button', name=name)).to_have_attribute('aria-pressed', 'true')
+    shown_after(page, skip(page).click)
+    expect(photo).to_have_css('filter', 'contrast(1.8) invert(1)')
+    page.get_by_role('button', name='Invert the colours').click()
+    expect(photo).to_have_css('filter', 'contrast(1.8)')

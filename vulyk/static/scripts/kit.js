@@ -74,6 +74,11 @@
       root.addEventListener('click', ({target}) => {
         if (target.closest('.kit-retry')) { this.load(this.source, this.srcset); }
         if (target.closest('.kit-skip')) { press('skip-button'); }
+        const look = target.closest('[data-look]');
+        if (look) {
+          const isOn = root.classList.toggle(`kit-${look.dataset.look}`);  // for all pictures to come: it suits the eyes
+          look.setAttribute('aria-pressed', String(isOn));
+        }
       });
     }
 
@@ -139,9 +144,9 @@
       this.root.addEventListener('click', ({target}) => this.commands[target.closest('[data-view]')?.dataset.view]?.());
     }
 
-    load(source) {
+    load(source, srcset) {
       this.turn = 0;
-      super.load(source);
+      super.load(source, srcset);
     }
 
     onLoad() {

@@ -5,14 +5,14 @@
   const root = document.querySelector('.vi');
   if (!root) { return; }
 
-  const {claimFocus, dialogIsOpen, digit, element, licence, link, Picture, press, showCredit, textsOf} = window.VulykKit;
+  const {claimFocus, dialogIsOpen, digit, element, licence, link, press, showCredit, textsOf, Viewer} = window.VulykKit;
   const fieldset = root.querySelector('.vi-fieldset');
   const problem = document.getElementById('vi-problem');
   const submitsOnChoice = root.dataset.submitOnChoice === 'true';
   const text = textsOf(root);
   const radios = () => [...fieldset.querySelectorAll('input')];
   const chosen = () => radios().findIndex(radio => radio.checked);
-  const photo = new Picture(root, {alt: text('Alt'), onState});
+  const photo = new Viewer(root, {alt: text('Alt'), onState});
   let choices = [];  // [{value, label}] of the task at hand
 
   function showSource({author, author_url: authorUrl, licence: name, source_url: sourceUrl}) {
@@ -98,6 +98,7 @@
       press('save-button');
       return;
     }
+    if (photo.obey(event, false)) { return; }
     const index = digit(event) - 1;
     const radio = radios()[index];
     if (!radio) { return; }
