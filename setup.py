@@ -13,6 +13,7 @@ MONGOD = [
 ]
 TEST = [
     'aiosmtpd>=1.4.6',
+    'axe-playwright-python>=0.1.8',
     'hypothesis>=6.150',
     'mongomock>=4.3',
     'oidc-provider-mock>=0.3.4',

@@ -164,6 +164,7 @@ class AuthModelView(AdminsOnly, ModelView):
     """
 
     extra_js = ['/static/admin/editor.js']
+    list_template = 'admin/vulyk_list.html'
     edit_template = 'admin/vulyk_edit.html'
     details_template = 'admin/vulyk_details.html'
     edit_facts: Sequence[str] = ()  # columns shown above the form of a document

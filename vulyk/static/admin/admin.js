@@ -15,4 +15,16 @@
   document.querySelectorAll('input[placeholder]:not([aria-label]):not([id])').forEach(function (input) {
     input.setAttribute('aria-label', input.placeholder);
   });
+
+  // The crosses of select2 are for the mouse only (its keys are Backspace and Delete), and have no name.
+  new MutationObserver(function () {
+    document.querySelectorAll('.select2-search-choice-close:not([aria-hidden])').forEach(function (cross) {
+      cross.setAttribute('aria-hidden', 'true');
+    });
+  }).observe(document.body, {childList: true, subtree: true});
+
+  // Its check boxes and question marks have titles only, which Bootstrap's tooltips take away.
+  document.querySelectorAll('input[type=checkbox][title], a[data-role=tooltip]').forEach(function (element) {
+    element.setAttribute('aria-label', element.title || element.dataset.originalTitle);
+  });
 }());

@@ -1,0 +1,25 @@
+"""What axe-core says about a page: nothing, or which rule is broken by what."""
+
+from pathlib import Path
+
+import axe_playwright_python
+from playwright.sync_api import Page
+
+AXE = (Path(axe_playwright_python.__file__).parent / 'axe.min.js').read_text(encoding='utf-8')
+RUN = """
+    async only => {
+        const options = {resultTypes: ['violations'], ...(only && {runOnly: {type: 'rule', values: [only]}})};
+        const {violations} = await axe.run(document, options);
+        return violations.flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.target} ${node.html.slice(0, 120)}`));
+    }
+"""
+
+
+def complaints(page: Page) -> list[str]:
+    """What is wrong with the page as it is, in light and in dark: all rules, then in the dark those of colours."""
+    if not page.evaluate('"axe" in window'):
+        page.evaluate(AXE)
+    page.emulate_media(color_scheme='light', reduced_motion='reduce')  # nothing is on its way to another colour
+    found = page.evaluate(RUN, None)
+    page.emulate_media(color_scheme='dark')
+    return [*found, *(f'dark: {one}' for one in page.evaluate(RUN, 'color-contrast'))]
