@@ -67,6 +67,7 @@ GET  /me                                      form  in   in   in   in
 GET  /leaders                                 form  in   in   in   in
 POST /account/visibility                      form  in   in   in   in
 GET  /type/<type_id>/                         form  403  in   in   in
+GET  /type/<type_id>/preview/<task_id>        form  403  403  in   in
 GET  /type/<type_id>/leaders                  form  403  in   in   in
 GET  /type/<type_id>/next                     401   403  in   in   in
 POST /type/<type_id>/skip/<task_id>           401   403  in   in   in
@@ -115,6 +116,7 @@ ADMIN_VIEWS = {
     'problem': STAFF,
     'load': STAFF,
     'job': ADMINS,
+    'session': STAFF,
     'rulemodel': ADMINS,
     'fundmodel': ADMINS,
     'eventmodel': ADMINS,

@@ -59,6 +59,7 @@ def init(app: 'Flask') -> None:
     app.add_url_rule('/session', 'session_info', session_info)
     app.add_url_rule('/theme', 'choose_theme', choose_theme, methods=['POST'])
     app.add_url_rule('/type/<type_id>/', 'task_home', task_home)
+    app.add_url_rule('/type/<type_id>/preview/<task_id>', 'task_preview', task_preview)
     app.add_url_rule('/type/<type_id>/next', 'next_page', next_page)
     app.add_url_rule('/type/<type_id>/leaders', 'leaders', leaders)
     app.add_url_rule('/type/<type_id>/skip/<task_id>', 'skip', skip, methods=['POST'])
@@ -529,6 +530,25 @@ def my_task_type(type_id: str) -> 'AbstractTaskType':
     if meant and meant != str(current_user.id):
         abort(HTTPStatus.UNAUTHORIZED, gettext('Somebody else is signed in now. Please sign in again.'))
     return resolve_task_type(type_id, current_app.task_types, current_user)
+
+
+@login_required
+def task_preview(type_id: str, task_id: str) -> str:
+    """A task on the page of its project, for those who look after it: nothing is handed out, nothing is stored."""
+    task_type = my_task_type(type_id)
+    if not current_user.may_manage(type_id):
+        abort(HTTPStatus.FORBIDDEN)
+    task = AbstractTask.objects(pk=task_id, task_type=type_id).no_dereference().first()
+    if task is None:
+        abort(HTTPStatus.NOT_FOUND)
+    batch = getattr(task.batch, 'id', None)
+    g.frontend = task_type.frontend
+    return page(
+        'task.html',
+        task_type=task_type,
+        help_template=help_template(task_type),
+        preview=with_surroundings(type_id, task.as_dict(), dict(task.media or {}), batch),
+    )
 
 
 def help_template(task_type: 'AbstractTaskType') -> str | None:

@@ -11,7 +11,7 @@ import mongoengine
 import nh3
 from bson import DBRef, ObjectId
 from bson.errors import InvalidId
-from flask import Response, abort, request, send_file
+from flask import Response, abort, flash, request, send_file
 from flask_admin import expose
 from flask_admin.contrib.mongoengine import ModelView
 from flask_admin.contrib.mongoengine.ajax import QueryAjaxModelLoader, create_ajax_loader
@@ -23,6 +23,7 @@ from flask_login import current_user
 from markupsafe import Markup
 from mongoengine.connection import get_db
 from mongoengine.fields import GridFSProxy, ImageGridFsProxy
+from pymongo.errors import ExecutionTimeout
 from wtforms import EmailField, TextAreaField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextArea
@@ -35,7 +36,18 @@ from vulyk.utils import HTTPStatus
 
 MAX_SEARCH_LENGTH = 200
 MAX_LOOKUP_ROWS = 50
+MAX_COUNTED = 10_000  # documents; a list does not lead further
+MAX_LIST_MS = 4000
 _MIME_TYPE = re.compile(r'[\w.+-]+/[\w.+-]+')
+
+
+class Many(int):
+    """A number of which is only known that it is larger."""
+
+    def __str__(self) -> str:
+        return f'{int(self):,}+'
+
+    __format__ = int.__format__
 
 
 class CKTextAreaWidget(TextArea):
@@ -199,18 +211,48 @@ class AuthModelView(AdminsOnly, ModelView):
         execute: bool = True,
         page_size: int | None = None,
     ) -> tuple[int | None, Any]:
-        """One page of documents and the number of all that match; after the last page comes the last page again."""
-        if sort_column is not None and not self.is_sortable(sort_column):
-            sort_column = None
-        count, query = super().get_list(page, sort_column, sort_desc, search, filters, execute, page_size)
+        """One page of documents and the number of all that match; after the last page comes the last page again.
+
+        However many documents there are, it costs no more: ``MAX_COUNTED`` are counted at most, and what takes the server
+        longer than ``MAX_LIST_MS`` is given up, with a sentence that says so.
+        """
+        query = self.get_query()
+        for index, _, value in filters or ():
+            query = self._filters[index].apply(query, self._filters[index].clean(value))
+        if search and self._search_supported:
+            query = self._search(query, search)
+        query = query.max_time_ms(MAX_LIST_MS)
         size = self.page_size if page_size is None else page_size
-        if not size:
-            return count, query
-        if count is not None and page and page * size >= count:
-            page = max(count - 1, 0) // size
-            query = query.skip(page * size)
-            self._template_args['page'] = page
-        return count, list(query) if execute else query
+        try:
+            count = self._count(query)
+            if size:
+                last = max(count - 1, 0) // size
+                if page and page > last:
+                    self._template_args['page'] = page = last
+                query = query.limit(size).skip((page or 0) * size)
+            query = query.order_by(*self._order(sort_column, sort_desc))
+            return count, list(query) if execute and size else query
+        except ExecutionTimeout:
+            flash(
+                gettext('There is too much to look through. Choose a project or a batch, or search for less.'), 'error'
+            )
+            return 0, []
+
+    def _count(self, query: Any) -> int:
+        """The number of documents, ``MAX_COUNTED`` at most."""
+        collection = self.model._get_collection()
+        # The kind of document says nothing, since a list shows all kinds; and no index knows it.
+        wanted = {key: value for key, value in query._query.items() if key != '_cls'}
+        if not wanted:
+            count = collection.estimated_document_count()
+        else:
+            count = collection.count_documents(wanted, limit=MAX_COUNTED + 1, maxTimeMS=MAX_LIST_MS)
+        return Many(MAX_COUNTED) if count > MAX_COUNTED else count
+
+    def _order(self, sort_column: str | None, sort_desc: bool) -> list[str]:
+        if sort_column is not None and self.is_sortable(sort_column):
+            return [f'{"-" if sort_desc else ""}{sort_column}']
+        return [f'{"-" if desc else ""}{column}' for column, desc in self._get_default_order() or ()]
 
     def _get_field_value(self, model: Any, name: str) -> Any:
         try:

@@ -1,6 +1,7 @@
 """The site's own admin pages: users, groups, batches, tasks, answers."""
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -8,27 +9,32 @@ from typing import Any
 from bson import DBRef, ObjectId
 from flask import abort, current_app, flash, make_response, redirect, request, url_for
 from flask_admin import expose
+from flask_admin.actions import action
 from flask_admin.contrib.mongoengine.filters import BaseMongoEngineFilter
-from flask_babel import get_locale, gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext, ngettext
 from flask_login import current_user
 from markupsafe import Markup
+from mongoengine import Q
 from wtforms import BooleanField, TextAreaField
-from wtforms.validators import Length, NumberRange, Regexp, ValidationError
+from wtforms.validators import Length, NumberRange, Optional, Regexp, ValidationError
 
 from vulyk.admin.access import StaffOnly, my_task_types
+from vulyk.admin.answers import CompareMixin, WithdrawMixin
 from vulyk.admin.downloads import AnswersMixin
 from vulyk.admin.fields import JsonObjectField, NewPasswordField, TaskTypesField, TextsField, fact, trimmed
 from vulyk.admin.models import AuthModelView
-from vulyk.batches import MAX_PRIORITY
+from vulyk.batches import MAX_PRIORITY, MAX_REDUNDANCY, set_paused, set_redundancy
 from vulyk.ext import counting, suspension
 from vulyk.jobs import enqueue, job
-from vulyk.models import audit
+from vulyk.models import audit, usernames
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.facts import FACTS, in_language
 from vulyk.models.problems import MAX_TEXT, Problem
+from vulyk.models.social import SocialAccount
+from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
-from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User
+from vulyk.models.user import DEFAULT_GROUP, GROUP_ID, Group, User, key_of_email
 from vulyk.utils import HTTPStatus
 
 PREVIEW_LENGTH = 120
@@ -44,8 +50,16 @@ def views() -> list[AuthModelView]:
         TaskView(AbstractTask, name=lazy_gettext('Tasks'), endpoint=TaskView.endpoint_name),
         AnswerView(AbstractAnswer, name=lazy_gettext('Answers'), endpoint=AnswerView.endpoint_name),
         ProblemView(Problem, name=lazy_gettext('Problems')),
+        SessionView(WorkSession, name=lazy_gettext('Work sessions'), endpoint='session', category=MORE),
         AuditView(AuditRecord, name=lazy_gettext('Audit log'), endpoint='audit', category=MORE),
     ]
+
+
+def begins(field: str, text: str) -> Q:
+    """The documents whose field begins with this text, exactly: a range, because an index does not answer the patterns of
+    mongoengine.
+    """
+    return Q(**{f'{field}__gte': text, f'{field}__lt': f'{text}\U0010ffff'})
 
 
 # --- filters ------------------------------------------------------------------------------------------------------------
@@ -61,6 +75,22 @@ class EqualFilter(BaseMongoEngineFilter):
     def operation(self) -> str:
         """How it reads between the name of the field and the value."""
         return lazy_gettext('is')
+
+
+class BatchFilter(EqualFilter):
+    """Of the batch of that name."""
+
+    def apply(self, query: Any, value: str) -> Any:
+        """The tasks of the batch. Naming what the index has in between lets it give them in the order of the ids."""
+        return query.filter(batch=value, closed__in=[True, False, None])
+
+
+class NumberFilter(EqualFilter):
+    """The field is exactly this number."""
+
+    def apply(self, query: Any, value: str) -> Any:
+        """The documents for which it is; none for what is no number."""
+        return query.filter(**{self.column: int(value)}) if re.fullmatch(r'\d{1,9}', value.strip()) else query.none()
 
 
 class ClosedFilter(EqualFilter):
@@ -81,6 +111,17 @@ class UserFilter(EqualFilter):
     def apply(self, query: Any, value: str) -> Any:
         """The documents of all users of that name; names of old databases need not be unique."""
         return query.filter(**{f'{self.column}__in': list(User.objects(username=value).scalar('id'))})
+
+
+class BooleanFilter(EqualFilter):
+    """Yes or no."""
+
+    def __init__(self, column: str, name: Any) -> None:
+        super().__init__(column, name, options=(('1', lazy_gettext('yes')), ('0', lazy_gettext('no'))))
+
+    def apply(self, query: Any, value: str) -> Any:
+        """The documents for which it is so."""
+        return query.filter(**{self.column: value == '1'})
 
 
 def _task_types() -> list[tuple[str, str]]:
@@ -110,6 +151,13 @@ def show_names(view: Any, context: Any, model: Any, name: str) -> str:
     ids = [_pk(item) for item in getattr(model, name)]
     users = User.objects.in_bulk(ids)
     return ', '.join(str(users.get(user_id, user_id)) for user_id in ids)
+
+
+def show_ways(view: Any, context: Any, model: User, name: str) -> str:
+    """How a user signs in: by a password, by services."""
+    ways = [gettext('password')] if model.password else []
+    ways += [account.provider for account in SocialAccount.of(model)]
+    return ', '.join(ways) or gettext('(not at all)')
 
 
 def show_preview(view: Any, context: Any, model: Any, name: str) -> Markup:
@@ -170,9 +218,14 @@ class UserView(CoreView):
     can_create = False
     can_delete = False
     column_list = ('username', 'email', 'groups', 'active', 'admin', 'manages', 'processed', 'last_login')
-    column_details_list = ('id', 'name', *column_list)
+    column_details_list = ('id', 'name', *column_list, 'ways', 'email_confirmed', 'time_zone')
     column_sortable_list = ('username', 'email')
     column_searchable_list = ('username', 'email')
+    column_filters = (
+        BooleanFilter('active', lazy_gettext('Active')),
+        BooleanFilter('admin', lazy_gettext('Admin')),
+        EqualFilter('groups', lazy_gettext('Group')),
+    )
     column_labels = {
         'id': lazy_gettext('Id'),
         'username': lazy_gettext('Username'),
@@ -184,13 +237,17 @@ class UserView(CoreView):
         'manages': lazy_gettext('Project admin of'),
         'processed': lazy_gettext('Answers'),
         'last_login': lazy_gettext('Last sign-in'),
+        'ways': lazy_gettext('Signs in by'),
+        'email_confirmed': lazy_gettext('Address confirmed'),
+        'time_zone': lazy_gettext('Time zone'),
     }
     column_formatters = {
         'groups': show_ids,
         'manages': lambda view, context, user, name: ', '.join(user.manages),
+        'ways': show_ways,
         'processed': lambda view, context, user, name: _link(AnswerView.url_of(user=user.username), user.processed),
     }
-    edit_facts = ('email', 'processed', 'last_login')
+    edit_facts = ('email', 'processed', 'last_login', 'ways')
     form_columns = ('groups', 'active', 'admin', 'manages', 'new_password')
     form_overrides = {'manages': TaskTypesField}
     form_ajax_refs = {
@@ -225,6 +282,16 @@ class UserView(CoreView):
     }
 
     edit_template = 'admin/vulyk_user.html'
+
+    def search_placeholder(self) -> str:
+        """Says how people are searched."""
+        return gettext('Name or address begins with …')
+
+    def _search(self, query: Any, search_term: str) -> Any:
+        """By the keys of names and addresses, which indexes answer; spelling and capitals do not matter."""
+        name, email = usernames.likeness(search_term), key_of_email(search_term)
+        found = begins('email_key', email) | begins('username', search_term)  # accounts of old have no keys
+        return query.filter(found | begins('username_key', name) if name else found)
 
     @expose('/suspend/', methods=('GET', 'POST'))
     def suspend_view(self) -> Any:
@@ -364,10 +431,20 @@ class BatchView(AnswersMixin, ProjectView):
     list_template = 'admin/vulyk_batches.html'
     can_create = False
     can_delete = False
-    column_list = ('id', 'title', 'task_type', 'progress', 'closed', 'priority', 'created_at', 'answers')
+    column_list = (
+        'id',
+        'title',
+        'task_type',
+        'progress',
+        'paused',
+        'priority',
+        'redundancy',
+        'created_at',
+        'answers',
+    )
     column_details_list = (
         *column_list,
-        'redundancy',
+        'closed',
         'description',
         'help',
         'attribution',
@@ -392,6 +469,7 @@ class BatchView(AnswersMixin, ProjectView):
         'progress': lazy_gettext('Closed tasks'),
         'closed': lazy_gettext('Closed'),
         'priority': lazy_gettext('Priority'),
+        'paused': lazy_gettext('Paused'),
         'redundancy': lazy_gettext('Answers per task'),
         'created_at': lazy_gettext('Loaded'),
         'batch_meta': lazy_gettext('Facts of its type'),
@@ -403,8 +481,8 @@ class BatchView(AnswersMixin, ProjectView):
         'batch_meta': show_json,
         **dict.fromkeys(('title', 'description', 'help'), show_texts),
     }
-    edit_facts = ('task_type', 'progress', 'closed', 'redundancy', 'created_at')
-    form_columns = ('priority', *FACTS)
+    edit_facts = ('task_type', 'progress', 'closed', 'created_at')
+    form_columns = ('paused', 'priority', 'redundancy', *FACTS)
     form_overrides = dict.fromkeys(('title', 'description', 'help'), TextsField)
     form_args = {
         **FACT_FIELDS,
@@ -413,7 +491,49 @@ class BatchView(AnswersMixin, ProjectView):
             'description': lazy_gettext('Tasks of a batch with a higher number are handed out first.'),
             'validators': [NumberRange(-MAX_PRIORITY, MAX_PRIORITY)],
         },
+        'paused': {
+            'label': lazy_gettext('Paused'),
+            'description': lazy_gettext('No tasks are handed out. Whoever has one in hand may finish it.'),
+        },
+        'redundancy': {
+            'label': lazy_gettext('Answers per task'),
+            'description': lazy_gettext('When it is changed, tasks close or open again in the background.'),
+            'validators': [Optional(), NumberRange(1, MAX_REDUNDANCY)],
+        },
     }
+
+    def update_model(self, form: Any, model: Batch) -> bool:
+        """Store the facts; the number of answers is changed by a job, because every open task has to follow."""
+        wanted = form.redundancy.data
+        del form.redundancy
+        changed = super().update_model(form, model)
+        if changed and wanted is not None and wanted != model.redundancy:
+            enqueue(change_redundancy, batch_id=model.id, redundancy=wanted, by=str(current_user.id))
+            flash(gettext('The tasks are being changed to %(number)s answers each.', number=wanted), 'success')
+        return changed
+
+    @action('pause', lazy_gettext('Pause'))
+    def pause(self, ids: list[str]) -> None:
+        """Hand out no more tasks of these batches."""
+        self._pause(ids, True)
+
+    @action('resume', lazy_gettext('Hand out again'))
+    def resume(self, ids: list[str]) -> None:
+        """Hand out tasks of these batches again."""
+        self._pause(ids, False)
+
+    def _pause(self, ids: list[str], paused: bool) -> None:
+        mine = self.get_query().filter(pk__in=ids).scalar('id')
+        by = current_user._get_current_object()
+        done = sum(set_paused(batch_id, paused, by=by) for batch_id in mine)
+        flash(ngettext('%(num)s batch is changed.', '%(num)s batches are changed.', done), 'success')
+
+
+@job
+def change_redundancy(batch_id: str, redundancy: int, by: str) -> None:
+    """Change how many answers the tasks of a batch need."""
+    admin = User.objects(pk=by).first() or 'admin pages'
+    set_redundancy(batch_id, redundancy, datetime.now(UTC), by=admin)
 
 
 class JsonView(ProjectView):
@@ -460,10 +580,11 @@ class JsonView(ProjectView):
         return url_for(f'{cls.endpoint_name}.index_view', **arguments)
 
 
-class TaskView(JsonView):
+class TaskView(CompareMixin, JsonView):
     """Tasks: what they ask, and how far they are."""
 
     endpoint_name = 'task'
+    details_template = 'admin/vulyk_task.html'
     json_field = 'task_data'
     column_list = ('id', 'task_type', 'batch', 'closed', 'users_count', 'task_data')
     column_details_list = (
@@ -480,11 +601,12 @@ class TaskView(JsonView):
     )
     column_sortable_list = ('id',)
     column_searchable_list = ('id',)
-    filter_order = ('type', 'batch', 'closed')
+    filter_order = ('type', 'batch', 'closed', 'answers')
     column_filters = (
         EqualFilter('task_type', lazy_gettext('Type'), options=_task_types),
-        EqualFilter('batch', lazy_gettext('Batch')),
+        BatchFilter('batch', lazy_gettext('Batch')),
         ClosedFilter(),
+        NumberFilter('users_count', lazy_gettext('Number of answers')),
     )
     column_labels = {
         'id': lazy_gettext('Id'),
@@ -500,7 +622,9 @@ class TaskView(JsonView):
     }
     column_formatters = {
         'batch': show_id,
-        'users_count': lambda view, context, task, name: _link(AnswerView.url_of(task=task.id), task.users_count),
+        'users_count': lambda view, context, task, name: _link(
+            url_for('task.compare_view', id=task.id), task.users_count
+        ),
         'task_data': show_preview,
     }
     column_formatters_detail = {
@@ -528,17 +652,18 @@ class TaskView(JsonView):
         return gettext('Id begins with …')
 
     def _search(self, query: Any, search_term: str) -> Any:
-        return query.filter(id__startswith=search_term)  # unlike “contains”, this is answered by the index
+        return query.filter(begins('id', search_term))
 
     def refusal(self, model: AbstractTask, value: dict[str, Any]) -> str:
         """An empty task cannot be loaded either."""
         return '' if value else gettext('task_data: a task must not be empty.')
 
 
-class AnswerView(JsonView):
+class AnswerView(WithdrawMixin, JsonView):
     """Answers. They are not deleted here: the counters of task, batch and user would no longer fit their documents."""
 
     endpoint_name = 'answer'
+    details_template = 'admin/vulyk_answer.html'
     json_field = 'result'
     column_list = ('created_at', 'created_by', 'task_type', 'task', 'result', 'extra', 'too_fast')
     column_details_list = ('id', *column_list)
@@ -583,6 +708,10 @@ class AnswerView(JsonView):
         }
     }
     form_widget_args = {'result': {'rows': 16, 'spellcheck': 'false', 'class': 'form-control va-code'}}
+
+    def task_id_of(self, answer: AbstractAnswer) -> str:
+        """The id of the task of an answer."""
+        return str(_pk(answer.task))
 
     def get_list(self, *args: Any, **kwargs: Any) -> tuple[int | None, Any]:
         """One page of answers, the users fetched together."""
@@ -723,6 +852,53 @@ def _name_of(user: User | DBRef | None) -> str:
     return user.username if isinstance(user, User) else str(_pk(user))
 
 
+class SessionView(ProjectView):
+    """Who worked on which task, from when to when. Only to look at."""
+
+    can_create = False
+    can_edit = False
+    can_delete = False
+    column_list = ('start_time', 'user', 'task_type', 'task', 'end_time', 'activity')
+    column_details_list = ('id', *column_list, 'answer', 'zone', 'local_date')
+    column_sortable_list = ()
+    column_filters = (
+        EqualFilter('task_type', lazy_gettext('Type'), options=_task_types),
+        EqualFilter('task', lazy_gettext('Task')),
+        UserFilter('user', lazy_gettext('User')),
+    )
+    column_labels = {
+        'id': lazy_gettext('Id'),
+        'start_time': lazy_gettext('Began'),
+        'end_time': lazy_gettext('Ended'),
+        'user': lazy_gettext('User'),
+        'task_type': lazy_gettext('Type'),
+        'task': lazy_gettext('Task'),
+        'answer': lazy_gettext('Answer'),
+        'activity': lazy_gettext('Active seconds'),
+        'zone': lazy_gettext('Time zone'),
+        'local_date': lazy_gettext('Day there'),
+    }
+    column_descriptions = {
+        'end_time': lazy_gettext('Empty while the task is in hand, or when the answer was taken back.')
+    }
+    column_formatters = {
+        'user': lambda view, context, session, name: _name_of(session.user),
+        'task': lambda view, context, session, name: _link(
+            url_for('task.compare_view', id=_pk(session.task)), _pk(session.task)
+        ),
+        'answer': show_id,
+    }
+
+    def get_list(self, *args: Any, **kwargs: Any) -> tuple[int | None, Any]:
+        """One page of sessions, the users fetched together."""
+        count, sessions = super().get_list(*args, **kwargs)
+        sessions = list(sessions)
+        users = User.objects.in_bulk([_pk(session.user) for session in sessions])
+        for session in sessions:
+            session.user = users.get(_pk(session.user), session.user)
+        return count, sessions
+
+
 class AuditView(CoreView):
     """Who did what. Only to look at: records are neither changed nor deleted."""
 
@@ -750,4 +926,4 @@ class AuditView(CoreView):
         return gettext('What begins with …')
 
     def _search(self, query: Any, search_term: str) -> Any:
-        return query.filter(subject__startswith=search_term)  # unlike “contains”, this is answered by the index
+        return query.filter(begins('subject', search_term))

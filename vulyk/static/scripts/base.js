@@ -188,6 +188,7 @@
   /* ---- the task page ------------------------------------------------------------------------------------------------ */
 
   const wrapper = byId('current_task');
+  const preview = byId('vk-preview');  // the task an admin looks at
   const page = byId('vk-task') || wrapper;  // a theme's own task page has no more than the documented ids
   const buttons = {save: byId('save-button'), skip: byId('skip-button')};
   const forPlugins = node => (jQuery ? jQuery(node) : node);
@@ -394,6 +395,8 @@
     fillIn(entry.draft);
     if (entry.isChange) {
       complain(say('changing'), {isCalm: true, action: {text: say('leaveAsIs'), act: leaveAsIs}});
+    } else if (preview) {
+      complain(say('preview'), {isCalm: true});
     } else if (entry.practice) {
       complain(say('practice'), {isCalm: true, action: {text: say('practiceSkip'), act: endPractice}});
     } else if (refusals.has(task.id)) {
@@ -655,6 +658,12 @@
   function practise(task, judge, further = null) { goTo({task, practice: {judge, further}}); }
 
   function tryOut(kind, text) {
+    if (preview) {
+      announce(say('previewDone'));
+      complain(say('previewDone'), {isCalm: true});
+      setButtons(true);
+      return;
+    }
     const {judge, further} = shown.practice;
     if (kind === 'skip') {
       endPractice();
@@ -847,6 +856,10 @@
   async function start() {
     calmDown();
     show('loading');
+    if (preview) {
+      goTo({task: JSON.parse(preview.textContent), practice: {}});
+      return;
+    }
     last = recall(keyOf('last', State.task_type));
     const stopped = await sendKept();
     if (stopped?.lost) {
