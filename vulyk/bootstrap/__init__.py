@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from vulyk import pages, people, problems
+from vulyk import migrations, pages, people, problems
 from vulyk.accounts import routes as accounts
 from vulyk.bootstrap import (
     _admin,
@@ -53,6 +53,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     problems.init(app)
     people.init(app)
     accounts.init(app)
+    migrations.init(app)
     _admin.init(app)
     _blueprints.init(app)
     _background.init(app)

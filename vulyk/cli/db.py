@@ -18,6 +18,7 @@ from vulyk.batches import MAX_ID_LENGTH
 from vulyk.cli.batches import parse_meta, read_facts, validate_batch
 from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
 from vulyk.cli.indexes import index_command
+from vulyk.cli.migrate import migrate_command
 from vulyk.exporting import writing
 from vulyk.exporting.formats import FORMATS
 from vulyk.exporting.reading import Wanted
@@ -372,3 +373,4 @@ def repair_command() -> None:
 
 
 db_group.add_command(index_command)
+db_group.add_command(migrate_command)

@@ -9,6 +9,7 @@ from mongoengine.errors import NotUniqueError, OperationError
 from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
 
 from vulyk.jobs import Duty, Job
+from vulyk.models import schema
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
 from vulyk.models.limits import Attempts
@@ -50,9 +51,17 @@ def add_models(*models: type) -> None:
 def prepare() -> None:
     """Check the server and make the indexes that are missing.
 
-    :raises DatabaseError: no server answers, it refuses us, or it is a standalone one; with what to do.
+    :raises DatabaseError: no server answers, it refuses us, it is a standalone one, or the database is that of a newer
+        version; with what to do.
     """
     check_server()
+    schema.check()
+    schema.welcome(datetime.now(UTC))
+    make_indexes()
+
+
+def make_indexes() -> None:
+    """Make the indexes that are missing; what cannot be made is in the log."""
     for model in MODELS:
         try:
             model.ensure_indexes()

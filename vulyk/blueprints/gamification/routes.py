@@ -15,7 +15,7 @@ from flask import Response, abort, current_app, make_response, redirect, render_
 from flask_babel import gettext, lazy_gettext, ngettext
 from flask_login import current_user, login_required
 
-from vulyk.blueprints.gamification import admin, cli, exchange, game, listeners
+from vulyk.blueprints.gamification import admin, cli, exchange, game, listeners, migration
 from vulyk.blueprints.gamification.models.donations import DonationRequest
 from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundFilterBy, FundModel, PayoutModel
@@ -38,7 +38,8 @@ from vulyk.blueprints.gamification.services import (
     wall_of,
 )
 from vulyk.blueprints.module import VulykModule
-from vulyk.models import database
+from vulyk.models import database, schema
+from vulyk.models.schema import Step
 from vulyk.models.user import User
 from vulyk.utils import HTTPStatus
 
@@ -70,6 +71,11 @@ class Gamification(VulykModule):
         """
         app.extensions[game.EXTENSION] = game.from_settings(self.config, app.config)
         database.add_models(*MODELS)
+        schema.add_steps(
+            Step(
+                self.name, 1, 'exact amounts, lasting ids of rules', lambda dry_run: migration.migrate(dry_run=dry_run)
+            )
+        )
         super().register(app, options)
         listeners.connect(app)
         places = app.jinja_env.globals.setdefault('page_parts', {})
