@@ -105,6 +105,7 @@ CSS_ASSETS_FILTERS = 'rcssmin'
 ASSETS_FOLDER: str | None = None  # where bundles are written; default: assets/ in the instance folder
 ASSETS_AUTO_BUILD = True
 ASSETS_PRECOMPRESS = True  # packed copies of scripts and styles beside the bundles
+PACK_PAGES = True  # pages and JSON travel packed
 COLLECT_STATIC_ROOT: str | None = None
 COLLECT_STORAGE: str | None = None
 COLLECT_PLUGIN_DIR_PREFIX = 'plugin_'

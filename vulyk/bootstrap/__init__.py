@@ -18,6 +18,7 @@ from vulyk.bootstrap import (
     _errors,
     _logging,
     _operations,
+    _packing,
     _proxies,
     _security,
     _social_login,
@@ -41,6 +42,7 @@ def create_app(config: Mapping[str, Any] | object | None = None) -> Flask:
     _config.init(app, config)
     _logging.init(app)
     _operations.init(app)
+    _packing.init(app)
     db = _db.init(app)
     _templates.init(app)
     _proxies.init(app)
