@@ -100,7 +100,12 @@
       image.addEventListener('load', () => { if (image.isConnected) { this.onLoad(); } });  // or the next task came first
       image.addEventListener('error', () => { if (image.isConnected) { this.setState('broken'); } });
       Object.assign(this, {source, srcset});
-      this.sheet.replaceChildren(image);
+      // A new sheet: the old one would be seen to move when it takes the size of the next picture.
+      const sheet = this.sheet.cloneNode();
+      sheet.removeAttribute('style');
+      sheet.append(image);
+      this.sheet.replaceWith(sheet);
+      this.sheet = sheet;
       this.setState('loading');
       Object.assign(image, sizes ? {sizes, srcset, src: source} : {src: source});
     }
