@@ -8,7 +8,7 @@ PYTHON = python3
 PLUGINS := $(patsubst %/setup.py,-e %,$(wildcard plugins/*/setup.py))
 SETUP := setup.py pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
 
-.PHONY: help run test soak lint docs bench
+.PHONY: help run test soak lint docs screenshots bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | tr '@' '\t'
@@ -30,6 +30,9 @@ lint: .venv/for-development ## style, imports, types
 
 docs: .venv/for-development ## the documentation, in docs/_build/html
 	.venv/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+screenshots: .venv/for-development ## the pictures in docs/images, taken of the demo
+	@exec .venv/bin/python docs/screenshots.py
 
 bench: .venv/for-development ## measure how fast the site is [SIZES=1000,10000 for less than a minute]
 	@exec .venv/bin/python -m tests.load.bench $(SIZES)

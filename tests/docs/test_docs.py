@@ -421,8 +421,16 @@ def test_page_is_well_formed_and_its_links_lead_somewhere(page):
     assert [link for link in relative if not (page.parent / link).exists()] == []
 
 
-def test_picture_on_the_first_page_is_small():
-    assert (DOCS / 'images' / 'task.png').stat().st_size <= 200_000
+def test_pictures_are_small_are_shown_and_are_those_that_the_script_takes():
+    stored = {path.name: path.stat().st_size for path in (DOCS / 'images').iterdir()}
+    shown = {
+        name for page in DOCS.rglob('*.rst') for name in re.findall(r'image:: \S*images/(\S+)', page.read_text('utf-8'))
+    }
+    taken = re.findall(
+        r"^    '([\w-]+)': \('(?:volunteer|admin)'", (DOCS / 'screenshots.py').read_text('utf-8'), re.MULTILINE
+    )
+    assert set(stored) == shown == {f'{name}.png' for name in taken}
+    assert max(stored.values()) <= 300_000
 
 
 @pytest.fixture(scope='module')
