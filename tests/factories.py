@@ -6,7 +6,7 @@ from typing import Any
 from mongoengine.connection import get_db
 
 from vulyk import pages
-from vulyk.ext import leaderboard
+from vulyk.ext import assignment, leaderboard
 from vulyk.models import figures
 from vulyk.models.progress import distinct_totals
 from vulyk.models.tasks import AbstractTask, Batch, batch_facts, far_from_done, has_facts
@@ -29,6 +29,7 @@ def empty_database() -> None:
         *figures.TABLES,
         pages._landing,
         leaderboard._everybody,
+        assignment.has_plenty,
     ):
         table.forget()
 
