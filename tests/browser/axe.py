@@ -8,7 +8,8 @@ from playwright.sync_api import Page
 AXE = (Path(axe_playwright_python.__file__).parent / 'axe.min.js').read_text(encoding='utf-8')
 RUN = """
     async only => {
-        const options = {resultTypes: ['violations'], ...(only && {runOnly: {type: 'rule', values: [only]}})};
+        const rules = {'target-size': {enabled: true}};  // of WCAG 2.2 AA, and the only one of it that is not on by itself
+        const options = {resultTypes: ['violations'], ...(only ? {runOnly: {type: 'rule', values: [only]}} : {rules})};
         const {violations} = await axe.run(document, options);
         return violations.flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.target} ${node.html.slice(0, 120)}`));
     }

@@ -211,3 +211,22 @@ def test_plugin_that_knows_nothing_of_this_gets_the_same_events_in_the_same_orde
     assert shown(page) == task['ahead'][0]['id']
     assert page.evaluate('cards.events') == ['next', 'save', 'next']
     expect(page.locator('.card-title')).to_have_text(task['ahead'][0]['data']['title'])
+
+
+HALVES = {
+    'images': (['2'], lambda page: expect(page.locator('.vi-radio').nth(1)).to_be_checked()),
+    'tagging': (['Home', 'Shift+ArrowRight', '1'], lambda page: expect(page.locator('.vg-item')).to_have_count(1)),
+    'records': (['h'], lambda page: expect(page.locator('.vc-text').first).to_have_value('h')),
+}
+
+
+@pytest.mark.parametrize('name', HALVES)
+def test_half_done_answer_of_other_task_types_is_there_again_too(page, site, user, signed_in, name):
+    site.load_samples(name, 1)
+    open_project(signed_in(page, user), name)
+    keys, expect_half = HALVES[name]
+    for key in keys:
+        page.keyboard.press(key)
+    expect_half(page)
+    page.reload()
+    expect_half(page)
