@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 from vulyk import batches, loading
 from vulyk.batches import MAX_ID_LENGTH
+from vulyk.cli.backup import backup_command, restore_command
 from vulyk.cli.batches import parse_meta, read_facts, validate_batch
 from vulyk.cli.context import MOMENT, TASK_TYPE, operator, with_database
 from vulyk.cli.indexes import index_command
@@ -374,3 +375,5 @@ def repair_command() -> None:
 
 db_group.add_command(index_command)
 db_group.add_command(migrate_command)
+db_group.add_command(backup_command)
+db_group.add_command(restore_command)

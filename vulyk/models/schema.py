@@ -1,9 +1,9 @@
 """Which migrations a database has been through: each is one step, done once, in order, and recorded."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, IntField, StringField
@@ -13,6 +13,7 @@ from vulyk.models.exc import DatabaseError
 
 log = logging.getLogger(__name__)
 
+RESTORING = 'restore'  # the id of the note that a restore is under way
 # A database without a document in any of these holds nothing that an older version could have written.
 _WRITTEN_FIRST = ('user', 'groups', 'tasks', 'reports', 'batches')
 
@@ -74,17 +75,27 @@ def finish(step: Step, now: datetime) -> None:
 def check() -> None:
     """Refuse a database that a newer version has migrated.
 
-    :raises DatabaseError: it is one; with what to do.
+    :raises DatabaseError: it is one, or half restored from a backup; with what to do.
     """
+    records = list(Migration._get_collection().find())
+    newer = unknown(records)
+    if newer:
+        raise DatabaseError(
+            f'The database belongs to a newer version of Vulyk: it has been through migration {newer!r}, of which this '
+            f'version knows nothing. Install the newer version, or restore a backup made before.'
+        )
+    if any(record['_id'] == RESTORING for record in records):
+        raise DatabaseError(
+            'A restore was cut off, so that a part is missing. Do it again: vulyk db restore --replace FILE'
+        )
+
+
+def unknown(records: Iterable[dict[str, Any]]) -> str:
+    """The id of a migration that only a newer version knows; '' if there is none. Features that are off do not count."""
     known: dict[str, int] = {}
     for step in STEPS:
         known[step.owner] = max(step.number, known.get(step.owner, 0))
-    for record in Migration._get_collection().find({'owner': {'$in': list(known)}}).sort('number', -1):
-        if record['number'] > known[record['owner']]:
-            raise DatabaseError(
-                f'The database belongs to a newer version of Vulyk: it has been through migration {record["_id"]!r}, of which '
-                f'this version knows nothing. Install the newer version, or restore a backup made before.'
-            )
+    return next((one['_id'] for one in records if one['number'] > known.get(one['owner'], one['number'])), '')
 
 
 def welcome(now: datetime) -> None:
