@@ -42,7 +42,7 @@ setup(
     packages=find_packages(include=['vulyk', 'vulyk.*']),
     include_package_data=True,
     package_data={
-        'vulyk': ['templates/**/*', 'static/**/*', 'translations/**/*'],
+        'vulyk': ['templates/**/*', 'static/**/*', 'translations/**/*', 'cli/scaffold/**/*'],
         'vulyk.blueprints.gamification': ['templates/**/*', 'static/**/*', 'demo/**/*'],
     },
     python_requires='>=3.11',

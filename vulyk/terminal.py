@@ -3,16 +3,19 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from bson import Decimal128
 
 from vulyk.utils import aware
+
+OK, WARNING, WRONG = 'ok', 'warning', 'wrong'
+_MARKS = {OK: 'ok     ', WARNING: 'warning', WRONG: 'WRONG  '}
 
 json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON, for scripts.')
 
@@ -61,6 +64,34 @@ def to_cell(value: Any) -> str:
     if isinstance(value, dict):
         return ', '.join(f'{name}: {to_cell(one)}' for name, one in value.items())
     return '' if value is None else ' '.join(str(value).split())
+
+
+class Finding(NamedTuple):
+    """What a check says about an area. ``state`` is ``OK``, ``WARNING`` or ``WRONG``, ``cure`` what to do, '' for nothing."""
+
+    area: str
+    state: str
+    text: str
+    cure: str = ''
+
+
+def print_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
+    """Print findings as they come.
+
+    :raises click.ClickException: something is wrong; warnings alone are none.
+    """
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if not as_json:
+            click.echo(f'{_MARKS[finding.state]}  {finding.area}: {finding.text}')
+            if finding.cure:
+                click.echo(f'         → {finding.cure}')
+    if as_json:
+        print_json([finding._asdict() for finding in found])
+    wrong = sum(finding.state == WRONG for finding in found)
+    if wrong:
+        raise click.ClickException(f'{wrong} things are wrong.' if wrong > 1 else 'One thing is wrong.')
 
 
 class Bar:

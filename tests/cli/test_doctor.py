@@ -49,7 +49,7 @@ def test_site_without_a_fault_is_told_so_with_exit_code_0(runner, app):
     sweep_if_due('w', NOW)
     result = runner('doctor')
     assert result.exit_code == 0, result.output
-    assert 'ok       people: 1 accounts\n' in result.stdout
+    assert 'ok       people: active accounts: 1\n' in result.stdout
     assert 'WRONG' not in result.stdout
 
 
@@ -106,7 +106,7 @@ def test_settings_that_others_can_read_are_told(examine, local_settings, tmp_pat
 
 def test_plugin_that_is_left_out_is_told(examine, app, monkeypatch):
     monkeypatch.setattr(app, 'plugin_errors', {'vulyk_zoo': 'it has no template'})
-    assert examine('plugins')[0] == ('wrong', 'vulyk_zoo is left out: it has no template vulyk plugin list')
+    assert examine('plugins')[0] == ('wrong', 'vulyk_zoo is left out: it has no template vulyk plugin check vulyk_zoo')
 
 
 def test_missing_index_is_told_and_not_made(examine, app):

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -28,10 +28,9 @@ from vulyk.models import database, indexes, media
 from vulyk.models.exc import DatabaseError, InitializationError
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
-from vulyk.terminal import json_option, print_json
+from vulyk.terminal import OK, WARNING, WRONG, Finding, json_option, print_findings
 from vulyk.utils import aware
 
-OK, WARNING, WRONG = 'ok', 'warning', 'wrong'
 LAST_DAYS = {5: date(2024, 10, 31), 6: date(2025, 7, 31), 7: date(2027, 8, 31), 8: date(2029, 10, 31)}  # of MongoDB
 LEAST_FREE_BYTES = 1024**3
 MOST_SECONDS_APART = 5
@@ -39,33 +38,12 @@ SAMPLE = 1000  # tasks and files that are looked at
 OF_LIBRARIES = ('SOCIAL_AUTH_', 'MAIL_', 'BABEL_', 'WTF_', 'FLASK_ADMIN_', 'ASSETS_', 'COLLECT_')
 
 
-class Finding(NamedTuple):
-    """What a check says. ``cure`` is what to do, '' if nothing has to be done."""
-
-    area: str
-    state: str
-    text: str
-    cure: str = ''
-
-
 @click.command('doctor')
 @click.option('--mail', 'address', metavar='ADDRESS', help='Send a mail to this address, to try whether mails leave.')
 @json_option
 def doctor_command(address: str | None, as_json: bool) -> None:
     """Say what is wrong with this site, and what to type. Changes nothing; exit code 1 if something is wrong."""
-    found = []
-    for finding in examine(address):
-        found.append(finding)
-        if not as_json:
-            mark = {OK: 'ok     ', WARNING: 'warning', WRONG: 'WRONG  '}[finding.state]
-            click.echo(f'{mark}  {finding.area}: {finding.text}')
-            if finding.cure:
-                click.echo(f'         → {finding.cure}')
-    wrong = sum(finding.state == WRONG for finding in found)
-    if as_json:
-        print_json([finding._asdict() for finding in found])
-    if wrong:
-        raise click.ClickException(f'{wrong} things are wrong.' if wrong > 1 else 'One thing is wrong.')
+    print_findings(examine(address), as_json=as_json)
 
 
 def examine(address: str | None) -> Iterator[Finding]:
@@ -162,7 +140,7 @@ def _local_settings(app: Flask) -> Any:
 def check_plugins(app: Flask) -> Iterator[Finding]:
     """The task types."""
     for package, why in app.plugin_errors.items():
-        yield Finding('plugins', WRONG, f'{package} is left out: {why}', 'vulyk plugin list')
+        yield Finding('plugins', WRONG, f'{package} is left out: {why}', f'vulyk plugin check {package}')
     if app.task_types:
         yield Finding('plugins', OK, ', '.join(sorted(app.task_types)))
     elif not app.plugin_errors:
@@ -313,7 +291,7 @@ def check_people() -> Iterator[Finding]:
     if demo.InstanceMark.objects(pk='demo').first() and not current_app.config.get('DEMO'):
         text = 'The database is that of a demo, whose accounts have no password.'
         yield Finding('people', WARNING, text, 'vulyk site new DIR makes a site of your own.')
-    yield Finding('people', OK, f'{User.objects.count()} accounts')
+    yield Finding('people', OK, f'active accounts: {User.objects(active=True).count()}')
 
 
 def check_worker() -> Iterator[Finding]:

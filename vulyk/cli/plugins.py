@@ -1,17 +1,23 @@
 """Task types: which are installed, a new one, and whether one works."""
 
 import importlib
+import keyword
 import pkgutil
+import re
+import sys
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.resources import as_file, files
 from importlib.util import find_spec
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
+from vulyk.cli import plugin_check
 from vulyk.cli.context import site
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.terminal import json_option, print_json, print_table
+from vulyk.terminal import WRONG, Finding, json_option, print_findings, print_json, print_table
 
 COLUMNS = ('package', 'class_name', 'type', 'version', 'enabled', 'problem')
 
@@ -101,3 +107,100 @@ def list_command(as_json: bool) -> None:
     if not rows:
         return click.echo('No task type is installed here; "plugin new NAME" begins one.')
     return print_table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+
+
+# --- a new one ----------------------------------------------------------------------------------------------------------
+
+
+@plugin_group.command('new')
+@click.argument('name')
+@click.argument('folder', metavar='[DIR]', required=False, type=click.Path(path_type=Path))
+def new_command(name: str, folder: Path | None) -> None:
+    """Begin a task type called NAME, in the folder DIR (vulyk_NAME): a package that works, with its tests.
+
+    It shows a text and answers to choose from; change it into what you want.
+    """
+    name = check_name(name)
+    folder = folder or Path(f'vulyk_{name}')
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.BadParameter(f'{folder} exists already and is not empty; name another folder.')
+    try:
+        with as_file(files('vulyk') / 'cli' / 'scaffold') as scaffold:
+            number = write_scaffold(scaffold, folder, name)
+    except OSError as error:
+        raise click.ClickException(f'{folder} cannot be written: {error.strerror}.') from error
+    click.echo(
+        f'\n  {number} files are in {folder}.\n'
+        f'\n    cd {folder}\n'
+        f"    pip install -e '.[test]'\n"
+        f'    python -m pytest\n'
+        f'    vulyk plugin check vulyk_{name}\n'
+        f'\n  README.rst tells how a site uses it.\n'
+    )
+
+
+def check_name(name: str) -> str:
+    """The name of a task type, without ``vulyk_`` before it.
+
+    :raises click.BadParameter: it cannot be one, or there is such a package.
+    """
+    name = name.removeprefix('vulyk_').removeprefix('vulyk-').replace('-', '_')
+    if not re.fullmatch(r'[a-z][a-z0-9_]{0,39}', name) or keyword.iskeyword(name):
+        raise click.BadParameter(f'{name!r}: use 1 to 40 small Latin letters, digits and "_", a letter first.')
+    if find_spec(f'vulyk_{name}') is not None:
+        raise click.BadParameter(f'There is a package vulyk_{name} already; choose another name.')
+    return name
+
+
+def write_scaffold(scaffold: Path, folder: Path, name: str) -> int:
+    """Copy the files under their new names; returns how many there are."""
+    words = {
+        "'Example'": repr(name.replace('_', ' ').capitalize()),
+        'vulyk-example': f'vulyk-{name.replace("_", "-")}',
+        'Example': ''.join(part.capitalize() for part in name.split('_')),
+        'example': name,
+    }
+
+    def renamed(text: str) -> str:
+        return re.sub('|'.join(words), lambda match: words[match[0]], text)
+
+    paths = [path for path in sorted(scaffold.rglob('*')) if path.is_file() and '__pycache__' not in path.parts]
+    for path in paths:
+        target = folder / renamed(str(path.relative_to(scaffold))).replace('gitignore', '.gitignore')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(renamed(path.read_text('utf-8')), encoding='utf-8')
+    return len(paths)
+
+
+# --- does one work ------------------------------------------------------------------------------------------------------
+
+
+@plugin_group.command('check')
+@click.argument('package')
+@click.option(
+    '--answer', metavar='JSON', help='An answer to the first task; left out: one of the practice or the samples.'
+)
+@click.option('--tasks', metavar='FILE', help='Tasks to try; left out: those of the practice or the samples.')
+@click.option('--mongodb', metavar='URI', help='Make the database for it there; left out: on a private server.')
+@json_option
+def check_command(package: str, answer: str | None, tasks: str | None, mongodb: str | None, as_json: bool) -> None:
+    """Load the task type of PACKAGE into a site of its own, solve a task through its pages, and name what is missing.
+
+    The site lives in a database that is made for it and deleted afterwards. Exit code 1: something does not work.
+    """
+    given = plugin_check.read_answer(answer)
+    if tasks and not Path(tasks).is_file():
+        raise click.BadParameter(f'There is no file {tasks}.', param_hint='--tasks')
+    if str(Path.cwd()) not in sys.path:  # it need not be installed
+        sys.path.insert(0, str(Path.cwd()))
+    print_findings(_examine(package.replace('-', '_'), given, tasks, mongodb), as_json=as_json)
+
+
+def _examine(package: str, answer: dict[str, Any] | None, tasks: str | None, mongodb: str | None) -> Iterator[Finding]:
+    plugin = look_at(package) if package.isidentifier() else None
+    if plugin is None or plugin.problem:
+        cure = '' if plugin else 'Install it, or start this in the folder that it lies in.'
+        text = plugin.problem if plugin else f'Python finds no module {package}.models.task_types.'
+        yield Finding('package', WRONG, text, cure)
+        return
+    yield from plugin_check.examine(plugin.package, plugin.class_name, answer, tasks, mongodb)

@@ -41,6 +41,7 @@ SECRET_KEY = {key!r}
 ENABLED_TASKS = {tasks}
 
 SITE_NAME = {name!r}
+SITE_TITLE = SITE_NAME  # beside the logo
 SITE_MOTTO = ''
 
 # Under which terms volunteers give their answers, such as 'CC0 1.0'. Tell it to them; the manifest of every export says so.
