@@ -25,6 +25,15 @@ def print_json(value: Any, *, err: bool = False) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain), err=err)
 
 
+def print_json_list(values: Iterable[Any]) -> None:
+    """The same for many values, one a line, as they come: they need not fit into memory."""
+    before = '['
+    for value in values:
+        click.echo(f'{before}\n{json.dumps(value, ensure_ascii=False, default=_plain)}', nl=False)
+        before = ','
+    click.echo('[]' if before == '[' else '\n]')
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return aware(value).isoformat()

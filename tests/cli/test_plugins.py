@@ -68,7 +68,11 @@ def write_plugin(packages):
 @pytest.fixture
 def check(make_app, monkeypatch, mongo_uri):
     """Checks a plugin on the server of the tests: ``check(package, …)`` returns exit code and what was found."""
-    monkeypatch.setattr(control, 'build', lambda config: make_app(**config))
+    made = []
+
+    def build(config):
+        made.append(config['MONGODB_SETTINGS']['DB'])
+        return make_app(**config)
 
     def run(*arguments: str) -> tuple[int, list[str]]:
         command = ['plugin', 'check', *arguments, '--mongodb', mongo_uri, '--json']
@@ -76,9 +80,10 @@ def check(make_app, monkeypatch, mongo_uri):
         found = json.loads(result.stdout)
         return result.exit_code, [f'{one["state"]} {one["area"]}: {one["text"]}' for one in found]
 
+    monkeypatch.setattr(control, 'build', build)
     yield run
     with pymongo.MongoClient(mongo_uri) as client:
-        assert [name for name in client.list_database_names() if name.startswith('vulyk_check_')] == []
+        assert {*made} & {*client.list_database_names()} == set()
 
 
 # --- list -------------------------------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ from mongoengine.connection import get_connection, get_db
 from pymongo.errors import PyMongoError
 
 from vulyk import demo, jobs, settings
-from vulyk.accounts import mails, migration
+from vulyk.accounts import mails
 from vulyk.cli import is_initialized
 from vulyk.cli.context import site
-from vulyk.models import database, indexes, media
+from vulyk.models import database, indexes, media, schema
 from vulyk.models.exc import DatabaseError, InitializationError
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
@@ -274,11 +274,18 @@ def check_indexes() -> Iterator[Finding]:
 
 
 def check_migrations() -> Iterator[Finding]:
-    """Whether data of older versions are left."""
-    if next(migration.migrate(dry_run=True), None) is not None:
-        yield Finding('migrations', WRONG, 'Accounts of an older version are left.', 'vulyk accounts migrate')
+    """Whether the database is of this version."""
+    try:
+        schema.check()
+    except DatabaseError as error:
+        yield Finding('migrations', WRONG, str(error))
+        return
+    left = schema.pending()
+    if left:
+        text = f'{len(left)} are left to do: {", ".join(step.title for step in left)}.'
+        yield Finding('migrations', WRONG, text, 'Take a backup, then: vulyk db migrate')
     else:
-        yield Finding('migrations', OK, 'nothing of an older version is left')
+        yield Finding('migrations', OK, 'the database is of this version')
 
 
 def check_people() -> Iterator[Finding]:
