@@ -367,9 +367,10 @@ def repair_command() -> None:
         if dead := loading.remove_dead_loads(name, now):
             repairs += dead
             click.echo(f'{name}: what {dead} interrupted loads had left is deleted.')
-    for text in consistency.repair(redundancies, now):
-        repairs += 1
-        click.echo(text)
+    with Bar(None, 'Comparing') as bar:
+        for text in consistency.repair(redundancies, now, progress=bar.advance):
+            repairs += 1
+            click.echo(text)
     click.echo(f'{repairs} repairs' if repairs else 'Nothing to repair.')
 
 

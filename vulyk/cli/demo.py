@@ -85,6 +85,7 @@ class _QuietHandler(WSGIRequestHandler):
 def _banner(port: int, instance: Path, task_type: 'AbstractTaskType') -> str:
     program = click.get_current_context().find_root().info_name
     program = f'./{program}' if program == 'manage.py' else program
+    own = f'{program} site new DIR'
     if instance != Path('instance') or Path('local_settings.py').exists():  # what a command would not find by itself
         program = f'INSTANCE={shlex.quote(str(instance))} {program}'
     example = shlex.quote(str(_write_example(task_type, instance / 'example')))
@@ -93,7 +94,7 @@ def _banner(port: int, instance: Path, task_type: 'AbstractTaskType') -> str:
         f'\n  Commands for a second terminal:\n'
         f'    {program} db load {task_type.type_name} {example} --batch example\n'
         f'    {program} db export {task_type.type_name} answers.jsonl --batch __all__\n'
-        f'\n  Ctrl-C stops it; everything stays in {instance}.\n'
+        f'\n  Ctrl-C stops it; everything stays in {instance}. A site of your own: {own}\n'
     )
 
 

@@ -43,10 +43,13 @@ def check(*, progress: Callable[[int], None] = lambda number: None) -> Iterator[
     yield from _check_sessions()
 
 
-def repair(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
+def repair(
+    redundancies: dict[str, int], now: datetime, *, progress: Callable[[int], None] = lambda number: None
+) -> Iterator[str]:
     """Complete what was left unfinished and mend what :func:`check` finds; tells each thing it does.
 
     :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
+    :param progress: called with the number of documents that have been looked at since.
     """
     yield from _adopt_tasks(redundancies, now)
     freed = reap(now)
@@ -55,7 +58,7 @@ def repair(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
     for batch_id in Closing._get_collection().distinct('batch'):
         counting.fold_closings(batch_id, now)
         yield f'batch {batch_id}: closed tasks that were not counted yet are counted.'
-    for problem in list(check()):
+    for problem in list(check(progress=progress)):
         yield f'{problem.kind} {problem.id}: {problem.text}; {_mend(problem, redundancies, now)}.'
 
 
