@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.work import open_project
+from tests.browser.work import open_project, skip
 
 LIGHT, DARK = 'rgb(255, 255, 255)', 'rgb(23, 33, 48)'
 FIRST_GROUND = """
@@ -43,3 +43,14 @@ def test_colours_of_the_system_are_followed_while_the_page_is_open(open_browser,
     assert ground(page) == DARK
     page.emulate_media(color_scheme='light')
     assert ground(page) == LIGHT
+
+
+def test_nothing_moves_for_those_who_do_not_want_it(open_browser, site, user, signed_in):
+    site.load_samples('transcription', 2)
+    page = signed_in(open_browser(reduced_motion='reduce'), user)
+    open_project(page, 'transcription')
+    page.keyboard.type('half')
+    skip(page).click()
+    expect(page.locator('.vk-toast')).to_be_visible()
+    page.locator('.vk-more summary').click()
+    assert page.evaluate('document.getAnimations().map(({effect}) => effect.target.className)') == []

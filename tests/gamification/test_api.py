@@ -191,6 +191,13 @@ def test_state_of_others_is_for_members_and_tells_no_address(client, mine, play)
     assert 'example.org' not in answer.text
 
 
+def test_state_of_others_does_not_name_whoever_is_hidden(mine, member):
+    shy = make_user(hidden=True)
+    assert mine.get(f'/gamification/users/{shy.id}/state').json['result']['state']['user'] == ''
+    User.objects(pk=member.id).update(set__hidden=True)
+    assert mine.get(f'/gamification/users/{member.id}/state').json['result']['state']['user'] == member.username
+
+
 @pytest.mark.parametrize('user_id', ['0123456789abcdef01234567', 'nobody', '0'])
 def test_state_of_nobody_is_404(mine, user_id):
     answer = mine.get(f'/gamification/users/{user_id}/state')
