@@ -15,11 +15,17 @@ from vulyk import jobs
 
 
 class Mailbox:
-    """What the mail server has taken. ``refuses`` makes it answer that instead."""
+    """What the mail server has taken. ``refuses`` makes it answer that instead, ``refuses_address`` already to the address."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
-        self.refuses = ''
+        self.refuses = self.refuses_address = ''
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if self.refuses_address:
+            return self.refuses_address
+        envelope.rcpt_tos.append(address)
+        return '250 ok'
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's name)
         if self.refuses:
@@ -38,7 +44,12 @@ class Mailbox:
     def link(self) -> str:
         """The path of the link in the one mail that is waiting."""
         (mail,) = self.read()
-        return re.search(r'https?://[^/]+(/\S+)', mail.get_content())[1]
+        return re.search(r'https?://[^/]+(/\S+)', text_of(mail))[1]
+
+
+def text_of(mail: EmailMessage) -> str:
+    """The text of a mail, as programs show it that know no HTML."""
+    return mail.get_body(('plain',)).get_content()
 
 
 @contextmanager

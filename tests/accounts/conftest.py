@@ -33,7 +33,7 @@ def _mail_server() -> Iterator[tuple[Mailbox, dict[str, Any]]]:
 def mailbox(_mail_server) -> Mailbox:
     """The mail server, empty."""
     box = _mail_server[0]
-    box.mails, box.refuses = [], ''
+    box.mails, box.refuses, box.refuses_address = [], '', ''
     return box
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.accounts.conftest import PASSWORD, said
 from tests.factories import make_user
+from tests.mailbox import text_of
 from vulyk.accounts import services
 from vulyk.accounts.models import LIFETIMES, Link
 from vulyk.models.user import User
@@ -44,7 +45,7 @@ def test_mail_says_what_it_is_about(visitor, mailbox):
     (mail,) = mailbox.read()
     assert (mail['To'], mail['From']) == ('Bee@Example.org', 'no-reply@vulyk.example.org')
     assert mail['Subject'] == 'Finish your registration at Vulyk workspace'
-    assert PASSWORD not in mail.get_content()
+    assert PASSWORD not in text_of(mail)
 
 
 def test_link_works_once(visitor, mailbox, site):
@@ -134,7 +135,7 @@ def test_address_in_links_is_that_of_the_settings_whatever_the_browser_says(visi
     token = visitor.get('/session', base_url=evil).json['result']['csrf']
     visitor.post('/register', data=FORM, base_url=evil, headers={'X-CSRFToken': token})
     (mail,) = mailbox.read()
-    assert 'evil' not in mail.get_content()
+    assert 'evil' not in text_of(mail)
 
 
 def test_mail_that_could_not_be_sent_is_sent_later(visitor, mailbox, site):

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app, has_request_context, request
-from flask_mailman import EmailMessage, Mail
+from flask_babel import get_locale
+from flask_mailman import EmailMultiAlternatives, Mail
 
 from vulyk.accounts.models import EMAIL, REGISTER, RESET, Link
 from vulyk.jobs import enqueue, job
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 10  # after that many the mail is given up: within some nine hours
+MAX_PROBLEM = 300  # characters of what a mail server says
+_NO_SUCH_MAILBOX = range(550, 554)  # answers that are about the address
+_REFUSED = range(500, 600)  # a mail that gets one of these would get it again
 PATHS = {'register': 'account/confirm', 'email': 'account/email/confirm', 'reset': 'password', 'invite': 'register'}
 
 
@@ -109,21 +113,59 @@ def mail_notice(name: str, email: str, site: str, tries: int = 0, **facts: str) 
 
 
 def _deliver(again: Any, name: str, email: str, tries: int, arguments: dict[str, str], site: str, **facts: str) -> None:
-    """Hand a mail over; a server that does not take it now gets it again later, up to ``MAX_TRIES`` times."""
-    subject, body = compose(name, site=site, **facts)
+    """Hand a mail over. A server that does not take it now gets it again later, up to ``MAX_TRIES`` times.
+
+    An address that the server refuses for good gets no more mails, and its account says so; only the link that proves that
+    it works after all is sent.
+    """
+    if name != EMAIL and _is_refused(email):
+        log.info('A mail (%s) is not sent, because the mail server has refused its address.', name)
+        return
     try:
         # A connection of our own: the one that a message opens by itself stays open when the server refuses it.
         with current_app.extensions['mailman'].get_connection() as connection:
-            EmailMessage(subject, body, to=[email], connection=connection).send()
-    except smtplib.SMTPRecipientsRefused:
-        log.warning('The mail server refuses the recipient of a mail (%s); it is not sent.', name)
+            message(name, email, site=site, connection=connection, **facts).send()
     except (OSError, smtplib.SMTPException) as error:
-        if tries + 1 >= MAX_TRIES:
-            log.error('A mail (%s) could not be sent in %d tries and is given up: %s', name, MAX_TRIES, error)
-            return
-        later = timedelta(minutes=2**tries)
-        log.warning('A mail (%s) could not be sent, next try in %s: %s', name, later, error)
-        enqueue(again, run_at=datetime.now(UTC) + later, site=site, tries=tries + 1, **arguments)
+        code, reason = _answer_to(error)
+        trouble = f'answer {code}' if code else str(error)  # what the server says in full holds the address
+        if code in _NO_SUCH_MAILBOX:
+            log.warning('The mail server refuses an address for good; it gets no more mails (%s).', name)
+            User.objects(email_key=key_of_email(email)).update(set__mail_problem=f'{code} {reason}'[:MAX_PROBLEM])
+        elif code in _REFUSED or tries + 1 >= MAX_TRIES:
+            log.error('A mail (%s) is given up after %d tries: %s', name, tries + 1, trouble)
+        else:
+            later = timedelta(minutes=2**tries)
+            log.warning('A mail (%s) could not be sent, next try in %s: %s', name, later, trouble)
+            enqueue(again, run_at=datetime.now(UTC) + later, site=site, tries=tries + 1, **arguments)
+
+
+def _is_refused(email: str) -> bool:
+    return User.objects(email_key=key_of_email(email), mail_problem__gt='').first() is not None
+
+
+def _answer_to(error: Exception) -> tuple[int, str]:
+    """Code and words of a mail server that did not take this mail for its recipient or content; 0 for any other failure.
+
+    A server that refuses us (our sender, our password) says nothing about the address.
+    """
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, said = next(iter(error.recipients.values()))
+    elif isinstance(error, smtplib.SMTPDataError):
+        code, said = error.smtp_code, error.smtp_error
+    else:
+        return 0, ''
+    return code, said.decode(errors='replace') if isinstance(said, bytes) else str(said)
+
+
+def message(name: str, email: str, *, connection: Any = None, **facts: str) -> EmailMultiAlternatives:
+    """A mail as text and as HTML."""
+    subject, body = compose(name, **facts)
+    paragraphs = [part.splitlines() for part in body.strip().split('\n\n')]
+    frame = current_app.jinja_env.get_template(get_template_path(current_app, 'mail/_frame.html'))
+    html = frame.render(config=current_app.config, subject=subject, paragraphs=paragraphs, html_lang=str(get_locale()))
+    mail = EmailMultiAlternatives(subject, body, to=[email], connection=connection)
+    mail.attach_alternative(html, 'text/html')
+    return mail
 
 
 def compose(name: str, **facts: str) -> tuple[str, str]:

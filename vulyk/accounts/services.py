@@ -226,7 +226,7 @@ def confirm_email(link: Link) -> User:
 
 
 def _set_email(user: User, email: str, *, confirmed: bool) -> None:
-    user.email, user.email_confirmed = email, confirmed
+    user.email, user.email_confirmed, user.mail_problem = email, confirmed, None
     try:
         user.save()
     except NotUniqueError as error:

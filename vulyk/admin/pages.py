@@ -218,7 +218,7 @@ class UserView(CoreView):
     can_create = False
     can_delete = False
     column_list = ('username', 'email', 'groups', 'active', 'admin', 'manages', 'processed', 'last_login')
-    column_details_list = ('id', 'name', *column_list, 'ways', 'email_confirmed', 'time_zone')
+    column_details_list = ('id', 'name', *column_list, 'ways', 'email_confirmed', 'mail_problem', 'time_zone')
     column_sortable_list = ('username', 'email')
     column_searchable_list = ('username', 'email')
     column_filters = (
@@ -238,6 +238,7 @@ class UserView(CoreView):
         'processed': lazy_gettext('Answers'),
         'last_login': lazy_gettext('Last sign-in'),
         'ways': lazy_gettext('Signs in by'),
+        'mail_problem': lazy_gettext('Mails come back'),
         'email_confirmed': lazy_gettext('Address confirmed'),
         'time_zone': lazy_gettext('Time zone'),
     }
@@ -247,7 +248,7 @@ class UserView(CoreView):
         'ways': show_ways,
         'processed': lambda view, context, user, name: _link(AnswerView.url_of(user=user.username), user.processed),
     }
-    edit_facts = ('email', 'processed', 'last_login', 'ways')
+    edit_facts = ('email', 'mail_problem', 'processed', 'last_login', 'ways')
     form_columns = ('groups', 'active', 'admin', 'manages', 'new_password')
     form_overrides = {'manages': TaskTypesField}
     form_ajax_refs = {
@@ -282,6 +283,16 @@ class UserView(CoreView):
     }
 
     edit_template = 'admin/vulyk_user.html'
+
+    @action('send_mails', lazy_gettext('Send mails again'))
+    def send_mails(self, ids: list[str]) -> None:
+        """Forget that the mail server has refused these people's addresses."""
+        stopped = User.objects(pk__in=[user_id for user_id in ids if ObjectId.is_valid(user_id)], mail_problem__gt='')
+        by = current_user._get_current_object()
+        for user_id in stopped.scalar('id'):
+            one = User.objects(pk=user_id)
+            audit.change(by, User, user_id, 'update', lambda one=one: one.update_one(unset__mail_problem=True))
+        flash(gettext('Their addresses get mails again.'), 'success')
 
     def search_placeholder(self) -> str:
         """Says how people are searched."""

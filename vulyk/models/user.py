@@ -83,6 +83,7 @@ class User(Document, UserMixin):
     email = StringField(max_length=200)
     email_key = StringField(db_field='emailKey')
     email_confirmed = BooleanField(default=False, db_field='emailConfirmed')
+    mail_problem = StringField(db_field='mailProblem')  # what the mail server says who refuses the address for good
     time_zone = StringField(max_length=100, default='', db_field='timeZone')
     chose_time_zone = BooleanField(default=False, db_field='choseTimeZone')
     active = BooleanField(default=True)
