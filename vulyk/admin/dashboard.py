@@ -11,6 +11,7 @@ from flask_login import current_user
 from vulyk import jobs
 from vulyk.admin.access import StaffOnly, my_task_types
 from vulyk.ext import statistics
+from vulyk.models import database
 from vulyk.models.progress import Progress
 from vulyk.models.user import User
 
@@ -54,6 +55,7 @@ class IndexView(StaffOnly, AdminIndexView):
             charts=charts(days, now) if days else [],
             is_counting=None in days,
             troubles=worker_troubles(now) if is_admin else [],
+            warning=database.warning(current_app.config) if is_admin else '',
         )
 
 

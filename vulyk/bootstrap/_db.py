@@ -67,6 +67,8 @@ def prepare(app: 'Flask') -> None:
     if not state['prepared']:
         database.prepare()
         state['prepared'] = True
+        if warning := database.warning(app.config):
+            app.logger.warning(warning)
 
 
 def check_owner(app: 'Flask') -> None:

@@ -7,7 +7,7 @@ import smtplib
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +31,6 @@ from vulyk.models.user import User
 from vulyk.terminal import OK, WARNING, WRONG, Finding, json_option, print_findings
 from vulyk.utils import aware
 
-LAST_DAYS = {5: date(2024, 10, 31), 6: date(2025, 7, 31), 7: date(2027, 8, 31), 8: date(2029, 10, 31)}  # of MongoDB
 LEAST_FREE_BYTES = 1024**3
 MOST_SECONDS_APART = 5
 SAMPLE = 1000  # tasks and files that are looked at
@@ -238,12 +237,11 @@ def check_database() -> Iterator[Finding]:
     """The server: its version, its nodes, its clock."""
     client = get_connection()
     version = client.server_info()['version']
-    major = int(version.partition('.')[0])
-    last_day = LAST_DAYS.get(major, date.min if major < min(LAST_DAYS) else date.max)
     nodes = len(client.topology_description.server_descriptions())
-    if datetime.now(UTC).date() > last_day:
-        text = f'MongoDB {version} gets no more corrections from its makers.'
-        yield Finding('database', WARNING, text, f'Upgrade to MongoDB {max(LAST_DAYS)}, one major version at a time.')
+    text = database.outdated(version, datetime.now(UTC).date())
+    if text:
+        newest = '.'.join(map(str, max(database.END_OF_LIFE)))
+        yield Finding('database', WARNING, text, f'Upgrade to MongoDB {newest}, one major version at a time.')
     hello = client.admin.command('hello')
     apart = abs((aware(hello['localTime']) - datetime.now(UTC)).total_seconds())
     if apart > MOST_SECONDS_APART:

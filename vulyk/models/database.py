@@ -1,7 +1,9 @@
 """The state of the database behind mongoengine's connection: is it there, is it fit, has it its indexes."""
 
 import logging
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pymongo
 from mongoengine.connection import get_connection
@@ -43,6 +45,16 @@ STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a repli
   2. mongosh --eval 'rs.initiate()'"""
 
 
+# Until when a series of MongoDB gets corrections, as its makers have announced it.
+END_OF_LIFE = {
+    (4, 4): date(2024, 2, 29),
+    (5, 0): date(2024, 10, 31),
+    (6, 0): date(2025, 7, 31),
+    (7, 0): date(2027, 8, 31),
+    (8, 0): date(2029, 10, 31),
+}
+
+
 def add_models(*models: type) -> None:
     """Have the indexes of further documents made too: of features, and of plugins that declare some."""
     MODELS.extend(model for model in models if model not in MODELS)
@@ -68,6 +80,29 @@ def make_indexes() -> None:
         except (OperationFailure, OperationError, NotUniqueError) as error:
             # A database of an older version may hold what a unique index forbids; the site runs, the operator must know.
             log.error('An index of %s cannot be made: %s', model._get_collection_name(), error)
+
+
+def warning(config: Mapping[str, Any]) -> str:
+    """A sentence if people rely on a server that gets no corrections any more, else ''.
+
+    Nobody relies on a site for development or for tests, nor on a private server, which is there for looking around.
+    """
+    if config['DEBUG'] or config['TESTING'] or config['EMBEDDED_MONGOD']:
+        return ''
+    return outdated(get_connection().server_info()['version'], datetime.now(UTC).date())
+
+
+def outdated(version: str, today: date) -> str:
+    """A sentence if this version of MongoDB gets no corrections any more, else ''.
+
+    What is older than the oldest series known is out of date; what is newer than all of them is not.
+    """
+    major, minor = map(int, version.split('.')[:2])
+    until = max((end for series, end in END_OF_LIFE.items() if series <= (major, minor)), default=None)
+    if until is not None and (until >= today or (major, minor) > max(END_OF_LIFE)):
+        return ''
+    since = f' since {until}' if until else ''
+    return f'MongoDB {version} gets no more corrections from its makers{since}.'
 
 
 def check_writable(seconds: float) -> None:
