@@ -104,6 +104,6 @@ class Site:
 
 def tables() -> list[Any]:
     """What a process remembers for a moment."""
-    names = ('open_loads', 'last_return', 'has_loose', 'worn_out', 'has_plenty')
+    names = ('open_loads', 'last_return', 'has_loose', 'worn_out', 'looked_into', 'has_plenty')
     more = (users._groups_allowing, progress.distinct_totals, has_facts, far_from_done)
     return [*(getattr(assignment, name) for name in names), *more]

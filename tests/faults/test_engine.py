@@ -31,7 +31,13 @@ def nursery(settings: dict) -> Iterator[Nursery]:
 
 @pytest.fixture(autouse=True)
 def _signals_are_noted(app) -> Iterator[None]:
-    for table in (assignment.open_loads, assignment.last_return, assignment.has_loose, assignment.worn_out):
+    for table in (
+        assignment.open_loads,
+        assignment.last_return,
+        assignment.has_loose,
+        assignment.worn_out,
+        assignment.looked_into,
+    ):
         table.forget()
     listen()
     yield

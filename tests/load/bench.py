@@ -98,8 +98,9 @@ class Bench:
         self.sizes = sizes
         self.folder = folder
         small = sizes[-1] <= 10_000
-        self.rounds, self.round_trips = (10, 100) if small else (30, 240)
-        self._game_answers = 400 if small else bench_game.ANSWERS
+        self.rounds, self.round_trips = (8, 80) if small else (30, 240)
+        self._looks = (2, 3) if small else (3, 6)
+        self._game_answers = bench_game.FEW_ANSWERS if small else bench_game.ANSWERS
         self._started = time.monotonic()
         self._sites: dict[str, dict[str, Any]] = {str(size): {} for size in sizes}
 
@@ -135,7 +136,7 @@ class Bench:
 
     def _site(self, ends: contextlib.ExitStack, uri: str, size: int, kind: str) -> Remote:
         """The process of a site."""
-        remote = Remote(uri, str(self.folder), size, kind, self.rounds)
+        remote = Remote(uri, str(self.folder), size, kind, self.rounds, self._looks)
         ends.callback(remote.stop)
         return remote
 

@@ -35,11 +35,11 @@ from vulyk.ext.worksession import WorkSessionManager
 from vulyk.models.stats import WorkSession
 from vulyk.models.user import Group, User
 
-ANSWERS = 2_000
+ANSWERS, FEW_ANSWERS = 2_000, 500
 RULES, WITHIN_REACH = 200, 20
 PAST, PAST_DAYS = 10_000, 730  # work sessions of each volunteer
-VOLUNTEERS = 3  # with the game, and as many without
-PROFILED = 100
+ENOUGH_AWARDS = 60  # in 2,000 answers
+PROFILED = 40
 KIND, OTHER = 'game_task', 'other_task'
 DATABASE = 'bench_game'
 BLUEPRINT = {'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}
@@ -48,7 +48,8 @@ BLUEPRINT = {'path': 'vulyk.blueprints.gamification.gamification', 'config': {},
 def measure(uri: str, folder: str, answers: int = ANSWERS) -> dict[str, Any]:
     """Measure, in a process of its own: the application created last owns mongoengine's connection.
 
-    :param answers: how many are timed with the game, and as many without.
+    :param answers: how many are timed with the game, and as many without; so many
+        volunteers give them that badges are as rare as in all 2,000 answers.
     :returns: ``answers``, ``awards``; ``on`` and ``off``, milliseconds of each ``done``; ``commands`` of those that led to no
         badge, and ``commands_reached`` of the others.
     """
@@ -59,9 +60,10 @@ def measure(uri: str, folder: str, answers: int = ANSWERS) -> dict[str, Any]:
 def _measure(uri: str, folder: str, answers: int) -> dict[str, Any]:
     data = pymongo.MongoClient(uri)[DATABASE]
     app = _make_site(uri, folder)
-    each = max(answers // VOLUNTEERS, WITHIN_REACH)
-    people = _seed(app, each)
-    playing, idle = people[:VOLUNTEERS], people[VOLUNTEERS : 2 * VOLUNTEERS]
+    volunteers = max(1, round(answers * ENOUGH_AWARDS / WITHIN_REACH / ANSWERS))
+    each = max(answers // volunteers, WITHIN_REACH)
+    people = _seed(app, volunteers, each)
+    playing, idle = people[:volunteers], people[volunteers : 2 * volunteers]
     for volunteer in people:  # the first answer makes the counters, and the documents of a newcomer
         volunteer.done(volunteer.next())
     found: dict[str, Any] = {'on': [], 'off': []}
@@ -163,18 +165,18 @@ def _without_game(app: Flask) -> Iterator[None]:
 # --- what is there ------------------------------------------------------------------------------------------------------
 
 
-def _seed(app: Flask, each: int) -> list[bench_site.Volunteer]:
+def _seed(app: Flask, volunteers: int, each: int) -> list[bench_site.Volunteer]:
     """Tasks, rules, and volunteers with a past: those who play, as many who do not, and one more."""
 
     _db.prepare(app)
     with app.app_context():
         Group(id='default', allowed_types=[KIND, OTHER]).save()
         kind = app.task_types[KIND]
-        count = 2 * VOLUNTEERS * (each + 1) + PROFILED + 1
+        count = 2 * volunteers * (each + 1) + PROFILED + 1
         loaded = kind.import_tasks([{'text': f'task {number}'} for number in range(count)], 'all').loaded
         add_batch('all', loaded, kind, 'default')
         past = _past()
-        users = [_seed_user(number, past) for number in range(2 * VOLUNTEERS + 1)]
+        users = [_seed_user(number, past) for number in range(2 * volunteers + 1)]
         _seed_rules(past, each)
     return [bench_site.Volunteer(app, KIND, user_id) for user_id in users]
 

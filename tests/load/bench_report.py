@@ -14,7 +14,7 @@ MAX_GROWTH = 1.3
 MIN_OF_FLOOR = 0.5
 ROUND_TRIPS_PER_S = 150
 NEXT_MS = 10
-GAME_SHARE, GAME_AWARDS = 1.5, 50
+GAME_SHARE, GAME_AWARDS, GAME_ANSWERS = 1.5, 50, 2_000
 ROUTES = ('next', 'next?ahead=1', 'done', 'done, closes', 'skip', 'leaderboard', 'home page')
 
 
@@ -205,8 +205,9 @@ def game_targets(game: Line) -> Iterator[Line]:
         yield _line(f'{name} of done with the game ≤ {GAME_SHARE} × without', ratio, ratio <= GAME_SHARE, where)
     most, least = max(game['commands']), min(game['commands'])
     yield _line('commands per done with the game, no badge: always the same', most, most == least, f'from {least}')
-    awards = game['awards']
-    yield _line(f'badges given meanwhile ≥ {GAME_AWARDS}', awards, awards >= GAME_AWARDS)
+    awards = round(game['awards'] * GAME_ANSWERS / game['answers'])
+    where = f'{game["awards"]} in {game["answers"]:,}'
+    yield _line(f'badges for {GAME_ANSWERS:,} answers ≥ {GAME_AWARDS}', awards, awards >= GAME_AWARDS, where)
 
 
 def _line(target: str, number: float, met: bool, where: str = '') -> Line:

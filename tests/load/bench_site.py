@@ -144,10 +144,13 @@ class Site:
     """One site with its data.
 
     :param rounds: how many requests of each kind a run times.
+    :param looks: how many requests of each kind of volunteer are profiled, and how many are timed.
     """
 
-    def __init__(self, uri: str, folder: str, size: int, kind: str, rounds: int) -> None:
-        self.uri, self.size, self.rounds = uri, size, rounds
+    def __init__(
+        self, uri: str, folder: str, size: int, kind: str, rounds: int, looks: tuple[int, int] = (3, 6)
+    ) -> None:
+        self.uri, self.size, self.rounds, self.looks = uri, size, rounds, looks
         self.variants: tuple[Variant, ...] = (MAIN,) if kind == 'main' else OTHERS
         self.database = f'bench_{kind}_{size}'
         self.app = make_site(uri, self.database, folder, self.variants)
@@ -204,9 +207,9 @@ class Site:
         # The first request has all of his to walk past; those after it must not.
         returner = itertools.repeat(self._volunteer(world, world.returner))
         case = Case(f'only returned tasks, most of {world.returned:,} are his: first', 'amortised')
-        yield case, self._look(world, returner, Volunteer.done, profiled=1, timed=0)
+        yield case, self._look(world, returner, Volunteer.done, looks=(1, 0))
         case = Case(f'only returned tasks, most of {world.returned:,} are his: then', 'bound')
-        yield case, self._look(world, returner, Volunteer.done, profiled=3, timed=3)
+        yield case, self._look(world, returner, Volunteer.done, looks=(3, 3))
         if world.variant == MANY:
             with self.app.app_context():
                 world.fill_batches()
@@ -219,18 +222,16 @@ class Site:
         then: Callable[[Volunteer, str], None] | None = None,
         *,
         status: int = 200,
-        profiled: int = 3,
-        timed: int = 6,
+        looks: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """What requests for the next task cost; ``then`` is what people do with the task.
 
-        :param profiled: how many; of tasks in file order one, because there the same is done.
+        :param looks: how many are profiled, how many are timed; of tasks in file order one, because there the same is done.
         :returns: ``costs`` of requests with the small tables of the process at hand, ``expired`` of one that has to read
             all of them, ``ms`` of requests that were not profiled.
         """
         costs, expired, ms = [], {}, []
-        if world.variant.strategy != 'random':
-            profiled, timed = 1, 0
+        profiled, timed = (looks or self.looks) if world.variant.strategy == 'random' else (1, 0)
         self._forget_tables()
         self._volunteer(world, next(world.newcomers)).next()  # fills the tables
         self.profiler.start()

@@ -1,5 +1,6 @@
 """Minutes of work while processes and database servers are killed: every acknowledged answer is there."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -57,6 +58,7 @@ def busy_site(make_app) -> Iterator[Callable[..., tuple[Any, dict]]]:
 
     def make(settings: dict[str, Any], tasks: int) -> Any:
         app = make_app(**settings)
+        ends.enter_context(app.app_context())  # the sweeper reads settings
         _db.prepare(app)
         factories.empty_database()
         factories.make_group('default', ['plain_task'])
@@ -65,7 +67,8 @@ def busy_site(make_app) -> Iterator[Callable[..., tuple[Any, dict]]]:
             make_tasks(kind, 500, batch=f'b{number}')
         return kind
 
-    return make
+    with contextlib.ExitStack() as ends:
+        yield make
 
 
 def test_sixteen_clients_whose_processes_are_killed_at_random_for_a_minute(busy_site, settings, tmp_path):

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from vulyk import social
 from vulyk.models import database
 from vulyk.models.exc import InitializationError, RateLimitError
+from vulyk.models.progress import Progress
 from vulyk.models.social import SocialAccount, SocialAssociation, SocialCode, SocialNonce, SocialPartial
 from vulyk.models.user import Anonymous, User
 from vulyk.pages import enter, limit_attempts, safe_path
@@ -37,7 +38,7 @@ def init_social_login(app: 'Flask', db: 'MongoEngine') -> None:
     manager.anonymous_user = Anonymous
     manager.login_view = 'sign_in'
     manager.login_message = None
-    manager.user_loader(User.get_by_session)
+    manager.user_loader(load_user)
     manager.init_app(app)
 
     social.init(app)
@@ -47,6 +48,14 @@ def init_social_login(app: 'Flask', db: 'MongoEngine') -> None:
     app.view_functions['social.auth'] = friendly(begin)
     app.view_functions['social.complete'] = friendly(complete)
     app.view_functions['social.disconnect'] = friendly(unlink)
+
+
+def load_user(text: str) -> User | None:
+    """Who a cookie names. A request for the next task is going to need his progress: one question gets both."""
+    if request.endpoint != 'next_page' or not request.view_args:
+        return User.get_by_session(text)
+    type_id = request.view_args['type_id']
+    return User.get_by_session(text, lambda user_id: (Progress._get_collection_name(), Progress.key(type_id, user_id)))
 
 
 def prepare_social_request() -> None:

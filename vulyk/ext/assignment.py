@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pymongo
@@ -32,6 +33,9 @@ PAGE = 20
 PATIENCE_MS = 1000  # how long to wait for a task that somebody is writing
 FEW_PLACES = 25  # nothing is fetched ahead when fewer fresh tasks are left
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
+LOADS_AT_ONCE = (
+    16  # how many of the next loads are looked into when one turns out to be used up; then four times as many
+)
 OVERLAP = timedelta(seconds=10)
 _ONE_MILLISECOND = timedelta(milliseconds=1)  # the precision of stored times
 _NEVER = EPOCH - _ONE_MILLISECOND
@@ -171,9 +175,11 @@ def _read_has_loose(task_type: str) -> bool:
     return AbstractTask._get_collection().find_one(where, {'_id': 1}) is not None
 
 
-def _read_worn_out(task_type: str) -> set[ObjectId]:
-    loads = [load.id for load in open_loads.get(task_type) if not load.loose]
-    # A look at one key for each of them; to ask for the distinct loads of fresh tasks would be a look at every task.
+def _look_into(task_type: str, loads: list[ObjectId]) -> None:
+    """Learn which of these loads have no fresh tasks: a look at one key for each of them.
+
+    To ask for the distinct loads of fresh tasks would be a look at every task.
+    """
     one_fresh = {
         'from': AbstractTask._get_collection_name(),
         'localField': '_id',
@@ -182,7 +188,9 @@ def _read_worn_out(task_type: str) -> set[ObjectId]:
         'as': 'fresh',
     }
     pipeline = [{'$match': {'_id': {'$in': loads}}}, {'$lookup': one_fresh}, {'$match': {'fresh': []}}]
-    return {load['_id'] for load in Load._get_collection().aggregate([*pipeline, {'$project': {'_id': 1}}])}
+    found = {load['_id'] for load in Load._get_collection().aggregate([*pipeline, {'$project': {'_id': 1}}])}
+    worn_out.put(task_type, (worn_out.known(task_type) or frozenset()) | found)
+    looked_into.put(task_type, (looked_into.known(task_type) or frozenset()) | set(loads))
 
 
 def _read_has_plenty(task_type: str) -> bool:
@@ -200,8 +208,10 @@ def _read_last_return(task_type: str) -> datetime:
 open_loads = Recent(_read_open_loads, seconds=1)
 # Whether there are fresh tasks that did not come as a load.
 has_loose = Recent(_read_has_loose, seconds=1)
-# Loads without fresh tasks; asked once somebody has looked into one in vain. No task becomes fresh again.
-worn_out = Recent(_read_worn_out, seconds=10)
+# Loads without fresh tasks, as far as somebody has come across them. No task becomes fresh again.
+worn_out: Recent[frozenset[ObjectId]] = Recent(None, seconds=600)
+# Loads that need not be asked about again so soon.
+looked_into: Recent[frozenset[ObjectId]] = Recent(None, seconds=10)
 # Whether there are so many of them that nobody misses those that others fetch ahead.
 has_plenty = Recent(_read_has_plenty, seconds=1)
 # When the newest of the returned tasks came back: whoever has seen it need not ask the database.
@@ -216,9 +226,18 @@ class Assigner:
 
     :param now: the time leases are compared with.
     :param lease: how long a place is kept.
+    :param progress: of the user, if it has just been read; {} if there is none yet.
     """
 
-    def __init__(self, task_type: 'AbstractTaskType', user_id: ObjectId, *, now: datetime, lease: timedelta) -> None:
+    def __init__(
+        self,
+        task_type: 'AbstractTaskType',
+        user_id: ObjectId,
+        *,
+        now: datetime,
+        lease: timedelta,
+        progress: dict[str, Any] | None = None,
+    ) -> None:
         self.task_type = task_type
         self.user_id = user_id
         self.now = now
@@ -227,12 +246,13 @@ class Assigner:
         self.everybody = Progress._get_collection().with_options(write_concern=AT_ONCE)
         self.key = Progress.key(task_type.type_name, user_id)
         self.progress: dict[str, Any] = {}
+        self._just_read = progress
         self._changes: dict[str, Any] = {}
         self._held_up = False  # then we may have walked past a task, and must not note how far we are
 
     def current(self) -> dict[str, Any] | None:
         """The task in hand; if that is answered or its lease has ended, the first one fetched ahead that is not."""
-        self.progress = Progress.raw(self.task_type.type_name, self.user_id)
+        self._read_progress()
         held = [self.progress.get('lease'), *(self.progress.get('ahead') or [])]
         for position, task_id in enumerate(held):
             task = self._held(task_id) if task_id else None
@@ -241,6 +261,10 @@ class Assigner:
                     return self.current()
                 return task
         return None
+
+    def _read_progress(self) -> None:
+        just_read, self._just_read = self._just_read, None
+        self.progress = Progress.raw(self.task_type.type_name, self.user_id) if just_read is None else just_read
 
     def holds(self, task_id: str) -> bool:
         """Whether this user has a live lease in a task."""
@@ -261,7 +285,7 @@ class Assigner:
 
     def take(self, task_id: str) -> None:
         """Make a task that was chosen by a plugin the one in hand, if a place in it is free."""
-        self.progress = Progress.raw(self.task_type.type_name, self.user_id)
+        self._read_progress()
         task = self._claim({'_id': task_id}) or self._held(task_id)
         if task is not None and not self._remember(task):
             self._give_back(task_id)
@@ -269,7 +293,7 @@ class Assigner:
     def ahead(self, number: int) -> list[dict[str, Any]]:
         """Tasks fetched ahead, topped up to ``number`` while there are plenty for everybody."""
         while True:
-            self.progress = Progress.raw(self.task_type.type_name, self.user_id)
+            self._read_progress()
             kept = [task for task_id in self.progress.get('ahead') or [] if (task := self._held(task_id))]
             while len(kept) < number:
                 task = self._plenty_left() and self._next_fresh()
@@ -297,7 +321,7 @@ class Assigner:
         name = self.task_type.type_name
         loads = [load.id for load in open_loads.get(name)]
         mine = {'taskType': name, 'load': {'$in': loads}, 'usersProcessed': {'$ne': self.user_id}}
-        self.progress = Progress.raw(name, self.user_id)
+        self._read_progress()
         held = {'expiry': {'$gt': EPOCH}, **mine}
         returned = {'lane': leases.RETURNED, 'returned': {'$gte': self.progress.get('returnedUntil') or EPOCH}, **mine}
         fresh = [{**where, 'usersProcessed': {'$ne': self.user_id}} for where in self._unseen()]
@@ -384,10 +408,19 @@ class Assigner:
                 self._changes.setdefault('positions', {})[place] = task['ord'] if task else None
             if task is not None:
                 return task
-            worn_out.get(name)
+            self._look_further(where['load'])
         if not has_loose.get(name):
             return None
         return self._claim({'load': {'$in': _loose_loads(name)}, 'lane': leases.FRESH, **self._not_mine()})
+
+    def _look_further(self, passed: ObjectId) -> None:
+        """Learn which loads are used up: the one just passed, and the next ones until there is one that is not."""
+        name, number, unknown = self.task_type.type_name, LOADS_AT_ONCE, [passed]
+        while following := [unseen['load'] for unseen in islice(self._unseen(), number)]:
+            if following[0] in (looked_into.known(name) or ()):
+                return
+            _look_into(name, [*unknown, *following])
+            number, unknown = number * 4, []
 
     def _unseen(self) -> Iterator[dict[str, Any]]:
         """Conditions on the fresh tasks behind my position, load by load, where there may be some."""
@@ -482,18 +515,17 @@ class Assigner:
         changes['lease'] = task['_id'] if task else None
         if ahead is not None:
             changes['ahead'] = ahead
-        created = {'taskType': self.task_type.type_name, 'user': self.user_id, 'total': 0}
         where = {'_id': self.key, 'lease': self.progress.get('lease')}
         if ahead is not None and self.progress:  # the list we have changed must still be the one we have read
             where['ahead'] = self.progress.get('ahead')
+        update = {'$set': changes}
+        if not self.progress:
+            update['$setOnInsert'] = {'taskType': self.task_type.type_name, 'user': self.user_id, 'total': 0}
         try:
-            self.progress = self.everybody.find_one_and_update(
-                where,
-                {'$set': changes, '$setOnInsert': created},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-        except DuplicateKeyError:  # the document is there, with another lease
+            written = self.everybody.update_one(where, update, upsert=not self.progress)
+        except DuplicateKeyError:  # the document is there by now
+            return False
+        if not written.matched_count and written.upserted_id is None:
             return False
         self._changes = {}
         return True

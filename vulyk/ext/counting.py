@@ -17,7 +17,7 @@ from vulyk.models.exc import TaskNotFoundError
 from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import EPOCH, AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
-from vulyk.models.transaction import AT_ONCE, after_commit, in_transaction
+from vulyk.models.transaction import UNCONFIRMED, after_commit, in_transaction
 from vulyk.models.user import User
 
 SIGNAL_GRACE = timedelta(seconds=60)  # so long the request that stored something may take to tell the receivers itself
@@ -261,8 +261,8 @@ def claim_due(model: type, now: datetime) -> Any | None:
 
 
 def _told(model: type, document_id: Any) -> None:
-    """Take the mark away; should that get lost, receivers are told once more."""
-    documents = model._get_collection().with_options(write_concern=AT_ONCE)
+    """Take the mark away; nobody waits for that. Should it get lost, receivers are told once more."""
+    documents = model._get_collection().with_options(write_concern=UNCONFIRMED)
     documents.update_one({'_id': document_id}, {'$unset': {'signalDue': '', 'signalTries': ''}})
 
 

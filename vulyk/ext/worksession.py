@@ -34,16 +34,20 @@ class WorkSessionManager:
 
     def start_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Open a session now. One that is open keeps its start and activity (page reload); a finished one stays as it is."""
-        facts = {
+        self.open(task.id, task.task_type, user_id)
+
+    def open(self, task_id: str, task_type: str, user_id: ObjectId) -> None:
+        """The same for those who have no document of the task."""
+        new = {
             '_cls': self.work_session._class_name,
-            'taskType': task.task_type,
+            'user': user_id,
+            'task': task_id,
+            'taskType': task_type,
             'start_time': self.clock(),
             'activity': 0,
         }
-        with suppress(DuplicateKeyError):  # the user's other tab was faster
-            self.work_session._get_collection().with_options(write_concern=AT_ONCE).update_one(
-                {'user': user_id, 'task': task.id}, {'$setOnInsert': facts}, upsert=True
-            )
+        with suppress(DuplicateKeyError):  # there is one
+            self.work_session._get_collection().with_options(write_concern=AT_ONCE).insert_one(new)
 
     def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:
         """Add seconds of real work to the open session.

@@ -36,7 +36,7 @@ from vulyk.models.fields import check_storable
 from vulyk.models.pace import NO_LIMITS, AnswerLimits, count_answer
 from vulyk.models.progress import Progress, position
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, far_from_done
+from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, far_from_done, public_facts
 from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
 from vulyk.models.user import User
 from vulyk.utils import accepts, aware
@@ -314,8 +314,8 @@ class AbstractTaskType:
             data = self.get_next(user)
             found = self._tasks().filter(pk=data['id']).no_dereference().first() if data else None
             return data, user.get_stats(self), dict(found.media) if found else {}, _batch_id(found)
-        data, task, progress = self._hand_out(user)
-        return data, self._stats(progress.get('total', 0)), dict(task.media) if task else {}, _batch_id(task)
+        data, raw, progress = self._hand_out(user)
+        return data, self._stats(progress.get('total', 0)), raw.get('media') or {}, _pk(raw.get('batch'))
 
     def get_ahead(self, user: User, number: int) -> list[tuple[dict[str, Any], dict[str, str]]]:
         """Tasks for this user after the one in hand, as pairs of ``as_dict()`` and files.
@@ -345,26 +345,39 @@ class AbstractTaskType:
         raw = self._assigner(user).next()
         return self._document(raw) if raw else None
 
-    def _hand_out(self, user: User) -> tuple[dict[str, Any], AbstractTask | None, dict[str, Any]]:
+    def _hand_out(self, user: User) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """A task as people see it, as it is stored, and the user's progress; all but the last may be empty."""
         assigner = self._assigner(user)
         if self._chooses_itself():
             raw = assigner.current()
             task = self._document(raw) if raw else self._get_next_task(user)
             if task is not None and raw is None:
                 assigner.take(task.id)
+                raw = task.to_mongo()
         else:
             raw = assigner.next()
-            task = self._document(raw) if raw else None
+            # Making a document takes as long as asking the database, and most plugins have no use for it.
+            task = self._document(raw) if raw and self._needs_documents() else None
+        if not raw:
+            return {}, {}, assigner.progress
         if task is None:
-            return {}, None, assigner.progress
+            self.work_session_manager.open(raw['_id'], self.type_name, user.id)
+            return public_facts(raw), raw, assigner.progress
         self.work_session_manager.start_work_session(task, user.id)
-        return task.as_dict(), task, assigner.progress
+        return task.as_dict(), raw, assigner.progress
+
+    def _needs_documents(self) -> bool:
+        """Whether a plugin has its own way to show a task, or to begin a work session."""
+        model, manager = self.task_model, type(self.work_session_manager)
+        shows_itself = model.as_dict is not AbstractTask.as_dict or model.task_data is not AbstractTask.task_data
+        return shows_itself or manager.start_work_session is not WorkSessionManager.start_work_session
 
     def _chooses_itself(self) -> bool:
         return _overrides(self, '_get_next_task')
 
     def _assigner(self, user: User) -> Assigner:
-        return Assigner(self, user.id, now=self.clock(), lease=self.lease)
+        known = user.take_along(Progress.key(self.type_name, user.id))
+        return Assigner(self, user.id, now=self.clock(), lease=self.lease, progress=known)
 
     def _document(self, raw: dict[str, Any]) -> AbstractTask:
         return self.task_model._from_son(raw)

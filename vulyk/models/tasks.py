@@ -218,6 +218,15 @@ class AbstractTask(Document):
         return {'id': self.id, 'closed': self.closed, 'data': self.task_data}
 
 
+def public_facts(stored: dict[str, Any]) -> dict[str, Any]:
+    """What ``AbstractTask.as_dict`` says of a task, without making a document of it."""
+    return {
+        'id': stored['_id'],
+        'closed': stored.get('closed', False),
+        'data': AbstractTask.task_data.to_python(stored['task_data']),
+    }
+
+
 class AbstractAnswer(Document):
     """What one user said about one task; at most one per user and task. Subclass it in a plugin.
 

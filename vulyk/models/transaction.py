@@ -21,6 +21,8 @@ _pending: ContextVar[list[Callable[[], Any]] | None] = ContextVar('vulyk_after_c
 # For what may be forgotten when the primary server is lost, such as who has which task in hand: nobody waits for the
 # others of the replica set to confirm it.
 AT_ONCE = WriteConcern(w=1)
+# For what does no harm if it is lost: the server does not even answer.
+UNCONFIRMED = WriteConcern(w=0)
 
 _turns: 'WeakValueDictionary[str, threading.Lock]' = WeakValueDictionary()
 

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ DEFAULT_GROUP = 'default'
 MIN_PASSWORD_LENGTH = passwords.MIN_LENGTH
 MAX_SESSIONS = 50  # of one user; whoever signs in once more ends the oldest
 SEEN_EVERY = timedelta(hours=1)
+Along = Callable[[ObjectId], tuple[str, str]]  # from the id of a user to a collection and an _id
 GROUP_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_]{1,99}\Z')
 
 
@@ -111,6 +113,7 @@ class User(Document, UserMixin):
     }
 
     session_id = ''  # of the session this document was loaded for
+    taken_along: dict[str, dict[str, Any]] | None = None  # see take_along
 
     def __str__(self) -> str:
         return str(self.username)
@@ -118,11 +121,31 @@ class User(Document, UserMixin):
     @classmethod
     def get_by_id(cls, user_id: str) -> Self | None:
         """The active user with that id, else None: nobody stays signed in once an admin has switched him off."""
+        found = cls._read_active(user_id)
+        return cls._from_son(found) if found else None
+
+    @classmethod
+    def _read_active(cls, user_id: str, along: Along | None = None) -> dict[str, Any] | None:
+        """The stored active user with that id; in its key ``along`` a list of the document that was asked for too."""
         if not ObjectId.is_valid(user_id):
             return None
-        # By hand, because every request does it and mongoengine takes longer to compile the query than MongoDB to answer.
-        found = cls._get_collection().find_one({'_id': ObjectId(user_id), 'active': True})
-        return cls._from_son(found) if found else None
+        # By hand, because every request does it and mongoengine takes longer to compile the query than MongoDB to answer;
+        # by the id alone, because a look at anything else doubles the time that takes.
+        users, where = cls._get_collection(), {'_id': ObjectId(user_id)}
+        if along is None:
+            found = users.find_one(where)
+        else:
+            collection, key = along(where['_id'])
+            lookup = {'from': collection, 'pipeline': [{'$match': {'_id': key}}], 'as': 'along'}
+            found = next(users.aggregate([{'$match': where}, {'$lookup': lookup}]), None)
+        return found if found and found.get('active') is True else None
+
+    def take_along(self, key: str) -> dict[str, Any] | None:
+        """The document of that ``_id`` that was read together with this one, {} if there was none; once: it grows old.
+
+        None if it was not read.
+        """
+        return self.taken_along.pop(key, None) if self.taken_along else None
 
     @classmethod
     def get_by_email(cls, email: str) -> Self | None:
@@ -172,21 +195,27 @@ class User(Document, UserMixin):
         return f'{self.id}.{self.session_id}' if self.session_id else str(self.id)
 
     @classmethod
-    def get_by_session(cls, text: str) -> Self | None:
-        """The active user behind the text of a cookie, else None: the session has ended, or there never was one."""
+    def get_by_session(cls, text: str, along: Along | None = None) -> Self | None:
+        """The active user behind the text of a cookie, else None: the session has ended, or there never was one.
+
+        :param along: which other document is going to be needed; :meth:`take_along` has it then.
+        """
         user_id, _, session_id = text.partition('.')
-        user = cls.get_by_id(user_id) if session_id else None
+        found = cls._read_active(user_id, along) if session_id else None
+        if found is None:
+            return None
         now = datetime.now(UTC)
-        mine = (
-            next((one for one in user.sessions if one.id == session_id and aware(one.until) > now), None)
-            if user
-            else None
-        )
+        sessions = found.get('sessions') or []
+        mine = next((one for one in sessions if one['id'] == session_id and aware(one['until']) > now), None)
         if mine is None:
             return None
-        if now - aware(mine.seen_at) > SEEN_EVERY:
-            cls.objects(pk=user.id, sessions__id=session_id).update_one(set__sessions__S__seen_at=now)
+        if now - aware(mine['seenAt']) > SEEN_EVERY:
+            cls.objects(pk=found['_id'], sessions__id=session_id).update_one(set__sessions__S__seen_at=now)
+        others = found.pop('along', [])
+        user = cls._from_son(found)
         user.session_id = session_id
+        if along is not None:
+            user.taken_along = {along(user.id)[1]: others[0] if others else {}}
         return user
 
     def start_session(
