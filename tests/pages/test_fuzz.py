@@ -63,11 +63,11 @@ def app(make_app):
 
 
 def json_routes(app: Flask) -> list[tuple[str, str, set[str]]]:
-    """``(method, address, names of its parts)`` of all routes that answer JSON."""
+    """``(method, address, names of its parts)`` of all routes that answer JSON; of ``/metrics`` only the errors are."""
     return [
         (method, rule.rule, rule.arguments)
         for rule in app.url_map.iter_rules()
-        if getattr(app.view_functions[rule.endpoint], 'answers_json', False)
+        if getattr(app.view_functions[rule.endpoint], 'answers_json', False) and rule.endpoint != 'metrics'
         for method in sorted(rule.methods - {'HEAD', 'OPTIONS'})
     ]
 
