@@ -28,7 +28,7 @@ PAINTED = """
         const look = () => (Vulyk.State.task_id === task
             ? requestAnimationFrame(look)
             : requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - from))));
-        document.getElementById('skip-button').click();
+        document.getElementById('save-button').click();
         look();
     })
 """
@@ -113,6 +113,7 @@ def test_next_task_is_painted_at_once_however_far_the_server_is(page, site, user
     page.context.new_cdp_session(page).send('Network.emulateNetworkConditions', SLOW_LINE)
     waits = []
     for _ in range(3):
+        page.locator('#vt-text').fill('What is printed there')
         waits.append(page.evaluate(PAINTED, page.evaluate('Vulyk.State.task_id')))
         expect(page.locator('#vk-status')).not_to_have_text('Saving …')
     assert min(waits) <= 100 < LATENCY_MS, waits

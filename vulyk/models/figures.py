@@ -69,9 +69,8 @@ def work_of(user_id: ObjectId) -> list[Work]:
 
 def days_of(user_id: ObjectId, since: datetime, zone: tzinfo) -> dict[date, int]:
     """``{day: answers}`` from a moment on; the days are those of the zone."""
-    quarter = {
-        '$dateTrunc': {'date': '$end_time', 'unit': 'minute', 'binSize': 15}
-    }  # no zone begins its days in between
+    # No zone begins its days inside a quarter of an hour.
+    quarter = {'$dateTrunc': {'date': '$end_time', 'unit': 'minute', 'binSize': 15}}
     pipeline: list[dict[str, Any]] = [
         {'$match': {'user': user_id, 'end_time': {'$gte': since}}},
         {'$group': {'_id': quarter, 'number': {'$sum': 1}}},
