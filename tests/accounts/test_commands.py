@@ -109,6 +109,7 @@ SERVER = {'MAIL_SERVER': 'mail.example.org', 'SITE_URL': SITE, 'MAIL_DEFAULT_SEN
     ('given', 'reason'),
     [
         ({**SERVER, 'SITE_URL': None}, '^SITE_URL: mails need'),
+        ({'MAIL_BACKEND': 'my.backend'}, '^SITE_URL: mails need'),
         ({**SERVER, 'SITE_URL': 'vulyk.example.org'}, '^SITE_URL: must begin with https://'),
         ({**SERVER, 'MAIL_DEFAULT_SENDER': None}, '^MAIL_DEFAULT_SENDER: '),
         ({'MAIL_BACKEND': 'smtp'}, '^MAIL_SERVER: '),

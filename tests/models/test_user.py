@@ -1,10 +1,13 @@
 """People, groups and passwords."""
 
+from datetime import UTC, datetime
+
 import pytest
 from bson import DBRef
 from mongoengine.errors import ValidationError
 
 from tests.factories import answer, make_group, make_tasks, make_user
+from vulyk.models import schema
 from vulyk.models.progress import distinct_totals
 from vulyk.models.user import MIN_PASSWORD_LENGTH, Anonymous, Group, User
 
@@ -125,6 +128,15 @@ def test_of_equal_addresses_the_oldest_account_is_found(app):
     oldest, _ = make_user(email='ada@example.org'), make_user(email='ben@example.org')
     User.objects.update(set__email='ADA@example.org', unset__email_key=1)  # as older versions stored it
     assert User.get_by_email('ada@example.org') == oldest
+
+
+def test_migrated_accounts_are_not_all_looked_through_for_an_unknown_address(app):
+    make_user(email='ada@example.org').update(unset__email_key=1)
+    step = next(step for step in schema.STEPS if step.key == schema.ACCOUNTS)
+    schema.begin(step, datetime.now(UTC))
+    assert User.is_email_taken('ada@example.org')
+    schema.finish(step, datetime.now(UTC))
+    assert not User.is_email_taken('ada@example.org')
 
 
 # --- what others see --------------------------------------------------------------------------------------------------

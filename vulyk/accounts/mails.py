@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNSENT = ('console', 'dummy', 'file', 'locmem')  # what such mails say only those who run the site read
 MAX_TRIES = 10  # after that many the mail is given up: within some nine hours
 MAX_PROBLEM = 300  # characters of what a mail server says
 _NO_SUCH_MAILBOX = range(550, 554)  # answers that are about the address
@@ -39,11 +40,11 @@ def init(app: 'Flask') -> None:
     if config['MAIL_BACKEND'] == 'smtp':
         if not config['MAIL_SERVER']:
             raise InitializationError('MAIL_SERVER: name the mail server that MAIL_BACKEND = "smtp" is to use.')
-        if not config['SITE_URL']:
-            # What a browser calls the site is what somebody wants others to click on.
-            raise InitializationError('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
         if not config['MAIL_DEFAULT_SENDER']:
             raise InitializationError('MAIL_DEFAULT_SENDER: mails need a sender, such as no-reply@vulyk.example.org')
+    if config['MAIL_BACKEND'] not in UNSENT and not config['SITE_URL']:
+        # What a browser calls the site is what somebody wants others to click on.
+        raise InitializationError('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
     if config['SITE_URL'] and not config['SITE_URL'].startswith(('http://', 'https://')):
         raise InitializationError('SITE_URL: must begin with https:// (or http://).')
     Mail(app)

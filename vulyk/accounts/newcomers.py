@@ -4,14 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app, redirect, session, url_for
-from mongoengine import Q
 from social_core.exceptions import AuthAssociationError, AuthPolicyError
 
 from vulyk.accounts import services
 from vulyk.accounts.models import INVITE, SERVICE, Link
 from vulyk.accounts.services import AccountExistsError, LinkUsedError
 from vulyk.models.social import SocialAccount
-from vulyk.models.user import User, key_of_email
+from vulyk.models.user import User
 
 IN_SESSION = 'newcomer'  # the text of the link to finish with: it works in this browser only
 # They hand out no address that its owner has not confirmed; others have to say that they have checked.
@@ -36,7 +35,7 @@ def join(
     if invitation is None and current_app.config['REGISTRATION'] != 'open':
         raise AuthPolicyError(backend, code='registration_closed', stage='pipeline')
     address = _confirmed_address(backend.name, details, response)
-    if address and User.objects(Q(email_key=key_of_email(address)) | Q(email__iexact=address)).first() is not None:
+    if address and User.is_email_taken(address):
         raise AuthAssociationError(backend, code='email_in_use', stage='pipeline')
     facts = {
         'service': {'provider': backend.name, 'uid': str(uid), 'id_key': kwargs.get('id_key') or ''},

@@ -13,6 +13,7 @@ from vulyk.models.exc import DatabaseError
 
 log = logging.getLogger(__name__)
 
+ACCOUNTS = 'core 3'  # the step after which every account can be found by the keys of its name and address
 RESTORING = 'restore'  # the id of the note that a restore is under way
 # A database without a document in any of these holds nothing that an older version could have written.
 _WRITTEN_FIRST = ('user', 'groups', 'tasks', 'reports', 'batches')
@@ -59,6 +60,11 @@ def pending() -> list[Step]:
     """The steps that are left to do, in order."""
     done = set(Migration._get_collection().distinct('_id', {'finishedAt': {'$ne': None}}))
     return [step for step in STEPS if step.key not in done]
+
+
+def is_done(key: str) -> bool:
+    """Whether a database has been through a step."""
+    return Migration._get_collection().find_one({'_id': key, 'finishedAt': {'$ne': None}}, {'_id': 1}) is not None
 
 
 def begin(step: Step, now: datetime) -> None:

@@ -23,7 +23,7 @@ from mongoengine import (
     signals,
 )
 
-from vulyk.models import passwords, usernames
+from vulyk.models import passwords, schema, usernames
 from vulyk.models.recent import Recent
 from vulyk.utils import aware
 
@@ -150,14 +150,25 @@ class User(Document, UserMixin):
     @classmethod
     def get_by_email(cls, email: str) -> Self | None:
         """The one active user of that address, ignoring case; of several the oldest. None if there is none."""
+        found = cls._find_by_email(email)
+        return found if found is not None and found.active else None
+
+    @classmethod
+    def is_email_taken(cls, email: str) -> bool:
+        """Whether an account has that address, ignoring case."""
+        return cls._find_by_email(email) is not None
+
+    @classmethod
+    def _find_by_email(cls, email: str) -> Self | None:
         email = email.strip()
         if not email or '\0' in email or len(email) > cls.email.max_length:  # the database takes no such pattern
             return None
         found = cls.objects(email_key=key_of_email(email)).first()
-        if found is None:
+        # Looking through all accounts takes long, and the longer the more there are: an unknown address would be told by it.
+        if found is None and not schema.is_done(schema.ACCOUNTS):
             pattern = re.compile(f'^{re.escape(email)}$', re.IGNORECASE)
             found = cls.objects(email=pattern, email_key=None).order_by('-active', 'id').first()
-        return found if found is not None and found.active else None
+        return found
 
     @classmethod
     def get_by_username(cls, username: str) -> Self | None:
