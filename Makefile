@@ -9,7 +9,7 @@ OIDC_PROVIDER = 9.13.3
 PLUGINS := $(patsubst %/setup.py,-e %,$(wildcard plugins/*/setup.py))
 SETUP := setup.py pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
 
-.PHONY: help run test soak lint docs screenshots bench
+.PHONY: help run test soak lint docs screenshots bench translations
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | tr '@' '\t'
@@ -34,6 +34,9 @@ docs: .venv/for-development ## the documentation, in docs/_build/html
 
 screenshots: .venv/for-development ## the pictures in docs/images, taken of the demo
 	@exec .venv/bin/python docs/screenshots.py
+
+translations: .venv/for-development ## bring the files of translators up to date [LANGUAGE=de begins a new one]
+	.venv/bin/python -m tests.translations $(LANGUAGE)
 
 bench: .venv/for-development ## measure how fast the site is [SIZES=1000,10000 for less than a minute]
 	@exec .venv/bin/python -m tests.load.bench $(SIZES)

@@ -27,6 +27,7 @@ POST /logout                                  in    in   in   in   in
 POST /demo/<role>                             in    in   in   in   in
 GET  /account                                 form  in   in   in   in
 POST /account/username                        form  in   in   in   in
+POST /account/language                        form  in   in   in   in
 POST /account/time-zone                       form  in   in   in   in
 POST /account/time-zone/browser               401   in   in   in   in
 POST /account/email                           form  in   in   in   in

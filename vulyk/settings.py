@@ -87,7 +87,10 @@ THANKS_TASK_MESSAGE = 'You have done every task we have for you here. The projec
 CONTRIBUTORS_TERMS = ''  # under which terms volunteers give their answers; manifests of exports say so
 SITE_IS_CLOSED = False
 REDIRECT_USER_AFTER_LOGIN = True
-LANGUAGE: str | None = None  # 'ua', 'uk', 'ru'; anything else is English
+LANGUAGE: str | None = (
+    None  # of everybody who has not chosen one: 'uk' (or 'ua'), 'ru', else English; None: the browser's
+)
+LANGUAGES: list[str] = ['en']  # people may choose from
 GA: str | None = None
 TEMPLATE_BASE_FOLDERS: list[str] = []
 THEME_FRONTEND = 'legacy'  # or 'bootstrap5': what pages taken from TEMPLATE_BASE_FOLDERS load

@@ -13,7 +13,9 @@ setup(
     license='BSD-3-Clause',
     license_files=['LICENSE', 'vulyk_images/samples/LICENSE.txt'],
     packages=find_packages(include=['vulyk_images', 'vulyk_images.*']),
-    package_data={'vulyk_images': ['templates/*.html', 'static/*/*', 'samples/*', 'samples/images/*']},
+    package_data={
+        'vulyk_images': ['templates/*.html', 'translations/*/*/*.po', 'static/*/*', 'samples/*', 'samples/images/*']
+    },
     python_requires='>=3.11',
     install_requires=['vulyk'],
     zip_safe=False,

@@ -13,7 +13,9 @@ setup(
     license='BSD-3-Clause',
     license_files=['LICENSE', 'vulyk_records/samples/LICENSE.txt'],
     packages=find_packages(include=['vulyk_records', 'vulyk_records.*']),
-    package_data={'vulyk_records': ['templates/*.html', 'static/*/*', 'samples/*', 'samples/images/*']},
+    package_data={
+        'vulyk_records': ['templates/*.html', 'translations/*/*/*.po', 'static/*/*', 'samples/*', 'samples/images/*']
+    },
     python_requires='>=3.11',
     install_requires=['vulyk'],
     zip_safe=False,

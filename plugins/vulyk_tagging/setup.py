@@ -13,7 +13,7 @@ setup(
     license='BSD-3-Clause',
     license_files=['LICENSE', 'vulyk_tagging/samples/LICENSE.txt'],
     packages=find_packages(include=['vulyk_tagging', 'vulyk_tagging.*']),
-    package_data={'vulyk_tagging': ['templates/*.html', 'static/*/*', 'samples/*']},
+    package_data={'vulyk_tagging': ['templates/*.html', 'translations/*/*/*.po', 'static/*/*', 'samples/*']},
     python_requires='>=3.11',
     install_requires=['vulyk'],
     zip_safe=False,

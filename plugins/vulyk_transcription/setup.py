@@ -13,7 +13,15 @@ setup(
     license='BSD-3-Clause',
     license_files=['LICENSE', 'vulyk_transcription/samples/LICENSE.txt'],
     packages=find_packages(include=['vulyk_transcription', 'vulyk_transcription.*']),
-    package_data={'vulyk_transcription': ['templates/*.html', 'static/*/*', 'samples/*', 'samples/images/*']},
+    package_data={
+        'vulyk_transcription': [
+            'templates/*.html',
+            'translations/*/*/*.po',
+            'static/*/*',
+            'samples/*',
+            'samples/images/*',
+        ]
+    },
     python_requires='>=3.11',
     install_requires=['vulyk'],
     zip_safe=False,

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from flask import current_app
 from flask_babel import gettext, lazy_gettext
 from wtforms import BooleanField, EmailField, Field, Form, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, StopValidation
 
-from vulyk import zones
+from vulyk import languages, zones
 from vulyk.models import passwords, usernames
 from vulyk.models.passwords import PasswordError
 from vulyk.models.user import User
@@ -142,6 +143,25 @@ class TimeZoneForm(Form):
         """
         if field.data and not zones.is_zone(field.data):
             raise StopValidation(gettext('There is no such time zone.'))
+
+
+class LanguageForm(Form):
+    """Which language I read; nothing chosen means that of the site, or what my browser asks for."""
+
+    language = SelectField(lazy_gettext('Language'), validate_choice=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        nothing = gettext('As the site says') if current_app.config['LANGUAGE'] else gettext('As my browser says')
+        self.language.choices = [('', nothing), *languages.offered(current_app).items()]
+
+    def validate_language(self, field: Field) -> None:
+        """Refuse what there are no texts in.
+
+        :raises StopValidation: it is that.
+        """
+        if field.data and field.data not in current_app.config['LANGUAGES']:
+            raise StopValidation(gettext('This site has no texts in that language.'))
 
 
 class WithOwnPassword(Form):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app, has_request_context, request
-from flask_babel import get_locale
+from flask_babel import force_locale, get_locale
 from flask_mailman import EmailMultiAlternatives, Mail
 
 from vulyk.accounts.models import EMAIL, REGISTER, RESET, Link
@@ -68,21 +68,21 @@ def address_of(link: Link, site: str = '') -> str:
 
 def send_link(link: Link) -> None:
     """Have a link sent to the address it is for."""
-    enqueue(mail_link, link_id=link.id, site=site_url())
+    enqueue(mail_link, link_id=link.id, site=site_url(), language=str(get_locale()))
 
 
 def send_reset(email: str) -> None:
     """Have a link for a new password sent to an address, if it is that of an account."""
-    enqueue(mail_reset, email=email, site=site_url())
+    enqueue(mail_reset, email=email, site=site_url(), language=str(get_locale()))
 
 
 def send_notice(name: str, email: str, **facts: str) -> None:
     """Have a mail sent that tells something; ``name`` is that of its template."""
-    enqueue(mail_notice, name=name, email=email, site=site_url(), **facts)
+    enqueue(mail_notice, name=name, email=email, site=site_url(), language=str(get_locale()), **facts)
 
 
 @job
-def mail_link(link_id: str, site: str, tries: int = 0) -> None:
+def mail_link(link_id: str, site: str, language: str = '', tries: int = 0) -> None:
     """Send a link that has not been used meanwhile; who has an account with its address already is told that instead.
 
     That is looked up here, where nobody can measure how long it takes.
@@ -93,24 +93,26 @@ def mail_link(link_id: str, site: str, tries: int = 0) -> None:
     key = key_of_email(link.email) if link.purpose in (REGISTER, EMAIL) else None
     if key and User.objects(email_key=key, pk__ne=link.user).first() is not None:
         link.use()
-        mail_notice('registered_already', link.email, site)
+        mail_notice('registered_already', link.email, site, language)
     else:
-        _deliver(mail_link, link.purpose, link.email, tries, {'link_id': link_id}, site, address=address_of(link, site))
+        arguments = {'link_id': link_id, 'language': language}
+        _deliver(mail_link, link.purpose, link.email, tries, arguments, site, address=address_of(link, site))
 
 
 @job
-def mail_reset(email: str, site: str) -> None:
+def mail_reset(email: str, site: str, language: str = '') -> None:
     """Look for the account of an address; here, where nobody can measure how long it takes."""
     user = User.get_by_email(email)
     if user is not None:
         link = Link.make(RESET, datetime.now(UTC), user=user.id, email=user.email)
-        mail_link(link.id, site)
+        mail_link(link.id, site, language)
 
 
 @job
-def mail_notice(name: str, email: str, site: str, tries: int = 0, **facts: str) -> None:
+def mail_notice(name: str, email: str, site: str, language: str = '', tries: int = 0, **facts: str) -> None:
     """Send a mail that tells something."""
-    _deliver(mail_notice, name, email, tries, {'name': name, 'email': email, **facts}, site, **facts)
+    arguments = {'name': name, 'email': email, 'language': language, **facts}
+    _deliver(mail_notice, name, email, tries, arguments, site, **facts)
 
 
 def _deliver(again: Any, name: str, email: str, tries: int, arguments: dict[str, str], site: str, **facts: str) -> None:
@@ -124,7 +126,10 @@ def _deliver(again: Any, name: str, email: str, tries: int, arguments: dict[str,
         return
     try:
         # A connection of our own: the one that a message opens by itself stays open when the server refuses it.
-        with current_app.extensions['mailman'].get_connection() as connection:
+        with (
+            current_app.extensions['mailman'].get_connection() as connection,
+            force_locale(language_of(email, arguments['language'])),
+        ):
             message(name, email, site=site, connection=connection, **facts).send()
     except (OSError, smtplib.SMTPException) as error:
         code, reason = _answer_to(error)
@@ -167,6 +172,13 @@ def message(name: str, email: str, *, connection: Any = None, **facts: str) -> E
     mail = EmailMultiAlternatives(subject, body, to=[email], connection=connection)
     mail.attach_alternative(html, 'text/html')
     return mail
+
+
+def language_of(email: str, asked: str) -> str:
+    """What the account of an address has chosen; without one the language that the mail was asked for in."""
+    user = User.get_by_email(email)
+    own = user.language if user else ''
+    return own if own in current_app.config['LANGUAGES'] else asked or str(get_locale())
 
 
 def compose(name: str, **facts: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import nh3
 from flask import Response, abort, current_app, flash, make_response, redirect, request, session, url_for
-from flask_babel import gettext
+from flask_babel import gettext, refresh
 from flask_login import current_user, login_required, logout_user
 from markupsafe import Markup
 
@@ -15,6 +15,7 @@ from vulyk.accounts.forms import (
     DeleteForm,
     EmailForm,
     ForgottenForm,
+    LanguageForm,
     PasswordForm,
     RegisterForm,
     ResetForm,
@@ -75,6 +76,7 @@ def init(app: 'Flask') -> None:
     app.add_url_rule('/account/confirm/<token>', 'confirm_registration', confirm_registration, methods=BOTH)
     app.add_url_rule('/account/username', 'change_username', change_username, methods=['POST'])
     app.add_url_rule('/account/visibility', 'choose_visibility', choose_visibility, methods=['POST'])
+    app.add_url_rule('/account/language', 'choose_language', choose_language, methods=['POST'])
     app.add_url_rule('/account/time-zone', 'choose_time_zone', choose_time_zone, methods=['POST'])
     app.add_url_rule('/account/time-zone/browser', 'tell_time_zone', tell_time_zone, methods=['POST'])
     app.add_url_rule('/account/email', 'change_email', change_email, methods=['POST'])
@@ -329,6 +331,7 @@ def profile_page(**forms: 'Form') -> str:
     forms.setdefault('username_form', UsernameForm(owner=user, prefix='name-'))
     to_confirm = user.email if mails.can_be_sent() and not user.email_confirmed else None
     forms.setdefault('email_form', EmailForm(owner=user, data={'email': to_confirm}, prefix='email-'))
+    forms.setdefault('language_form', LanguageForm(data={'language': user.language}, prefix='language-'))
     zone = user.time_zone if user.chose_time_zone else ''
     forms.setdefault('zone_form', TimeZoneForm(data={'zone': zone}, prefix='zone-'))
     forms.setdefault('password_form', PasswordForm(owner=user, prefix='password-'))
@@ -372,6 +375,17 @@ def choose_visibility() -> 'ResponseReturnValue':
     services.set_hidden(me(), hidden)
     said = gettext('You are not named on leaderboards any more.') if hidden else gettext('Leaderboards name you.')
     return back_to_profile(said)
+
+
+@login_required
+def choose_language() -> 'ResponseReturnValue':
+    """Say which language I want to read."""
+    form = LanguageForm(request.form, prefix='language-')
+    if not form.validate():
+        return not_valid(language_form=form)
+    services.set_language(me(), form.language.data or '')
+    refresh()  # what is said now is said in it already
+    return back_to_profile(gettext('Your language is noted.'))
 
 
 @login_required

@@ -162,6 +162,12 @@ def set_time_zone(user: User, zone: str, *, chosen: bool) -> bool:
     return True
 
 
+def set_language(user: User, language: str) -> None:
+    """Note which language somebody wants to read, '' for none in particular."""
+    User.objects(pk=user.id).update_one(set__language=language)
+    user.language = language
+
+
 # --- password, address ------------------------------------------------------------------------------------------------
 
 

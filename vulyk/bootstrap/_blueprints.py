@@ -1,9 +1,11 @@
 """Registers the optional features named in ``ENABLED_BLUEPRINTS``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from werkzeug.utils import import_string
 
+from vulyk import languages
 from vulyk.blueprints import VulykModule
 
 if TYPE_CHECKING:
@@ -21,5 +23,6 @@ def init(app: 'Flask') -> None:
         if not isinstance(module, VulykModule):
             app.logger.warning('ENABLED_BLUEPRINTS: %s is left out: it is not a VulykModule', entry['path'])
             continue
+        languages.add_folder(app, Path(module.root_path))
         module.configure(entry.get('config') or {})
         app.register_blueprint(module, url_prefix='/' + (entry.get('url_prefix') or module.name).strip('/'))

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 from flask import Response, make_response, render_template
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from flask_wtf.csrf import CSRFError
 from pymongo.errors import ConnectionFailure
 from werkzeug.exceptions import HTTPException
 
+from vulyk import languages
 from vulyk.bootstrap._security import is_json_endpoint
 from vulyk.models import exc
 from vulyk.pages import chosen_theme
@@ -69,7 +70,11 @@ def respond(app: 'Flask', status: int, message: str) -> Response:
 def unavailable(app: 'Flask', title: str, message: str) -> Response:
     """A page that asks the database nothing: rendered without what other templates are given."""
     page = app.jinja_env.get_template('base/unavailable.html').render(
-        title=title, message=message, theme=chosen_theme()
+        title=title,
+        message=message,
+        theme=chosen_theme(),
+        html_lang=str(get_locale()).replace('_', '-'),
+        text_direction=get_locale().text_direction,
     )
     return make_response(page, HTTPStatus.UNAVAILABLE)
 
@@ -124,6 +129,7 @@ def _misconfigured(app: 'Flask', error: exc.InitializationError) -> Response:
 
 
 def _database_away(app: 'Flask', error: ConnectionFailure) -> Response:
+    languages.forget_user()
     app.logger.error('The database is away: %s', error)
     message = gettext('The database does not answer. Nothing you have sent is lost; please try again in a minute.')
     return respond(app, HTTPStatus.UNAVAILABLE, message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
+from vulyk import languages
 from vulyk.bootstrap import _templates
 from vulyk.bootstrap._assets import package_folder
 from vulyk.models import database
@@ -112,3 +113,4 @@ def _add_templates(app: 'Flask', package: str, task_type: AbstractTaskType) -> N
     if task_type.template not in loader.list_templates():
         raise InitializationError(f'its template “{task_type.template}” is not in its folder templates/')
     _templates.add_prefix(app, task_type.type_name, loader)
+    languages.add_folder(app, package_folder(package))

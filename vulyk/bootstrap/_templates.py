@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import nh3
+from babel import dates
 from flask import g
-from flask_babel import Babel
+from flask_babel import get_locale
 from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
-from vulyk import demo, social, zones
+from vulyk import demo, languages, social, zones
 from vulyk.models.social import SocialAccount
 from vulyk.models.user import DEFAULT_GROUP, Group
 from vulyk.pages import chosen_theme
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _PREFIXES = 'vulyk_template_prefixes'
-_LOCALES = {'ua': 'uk', 'uk': 'uk', 'ru': 'ru'}
 _SCRIPT_WITHOUT_NONCE = re.compile(r'<script\b(?![^>]*\bnonce=)', re.IGNORECASE)
 
 
@@ -32,7 +32,7 @@ def init(app: 'Flask') -> None:
     app.extensions[_PREFIXES] = mapping
     own = jinja2.PackageLoader('vulyk', app.config['TEMPLATES_FOLDER'])
     app.jinja_loader = jinja2.ChoiceLoader([own, jinja2.PrefixLoader(mapping)])
-    Babel(app, locale_selector=lambda: locale(app))
+    languages.init(app)
     app.template_filter('strip_email')(strip_email)
     app.template_filter('app_template')(lambda name: get_template_path(app, name))
     app.template_filter('nonced')(nonced)
@@ -43,11 +43,6 @@ def init(app: 'Flask') -> None:
 def add_prefix(app: 'Flask', prefix: str, loader: jinja2.BaseLoader) -> None:
     """Make the templates of a plugin known under ``<prefix>/``."""
     app.extensions[_PREFIXES][prefix] = loader
-
-
-def locale(app: 'Flask') -> str:
-    """The language of the site as the setting ``LANGUAGE`` names it; English if it does not."""
-    return _LOCALES.get(str(app.config['LANGUAGE']).lower(), 'en')
 
 
 def strip_email(name: str | None) -> str:
@@ -61,9 +56,14 @@ def nonced(html: str) -> Markup:
 
 
 def local_time(app: 'Flask', moment: datetime) -> str:
-    """``2026-11-21 14:05``, on the clock of whoever looks."""
+    """``Nov 21, 2026, 2:05 PM`` or ``21 лист. 2026 р., 14:05``: as whoever looks writes it, and on his clock."""
     name = getattr(current_user, 'time_zone', '') or app.config['DEFAULT_TIME_ZONE']
-    return f'{aware(moment).astimezone(zones.load(name)):%Y-%m-%d %H:%M}'
+    there, locale = aware(moment).astimezone(zones.load(name)), get_locale()
+    day, time = (
+        dates.format_date(there, locale=locale),
+        dates.format_time(there, 'short', tzinfo=there.tzinfo, locale=locale),
+    )
+    return str(dates.get_datetime_format('medium', locale)).format(time, day)
 
 
 def _context(app: 'Flask') -> dict[str, Any]:
@@ -74,7 +74,8 @@ def _context(app: 'Flask') -> dict[str, Any]:
         'demo': demo.is_demo(app),
         'frontend': g.get('frontend', 'site'),
         'site_closed': g.get('site_closed', False),
-        'html_lang': locale(app),
+        'html_lang': str(get_locale()).replace('_', '-'),
+        'text_direction': get_locale().text_direction,
         'theme': chosen_theme(),
         'backends': LocalProxy(lambda: _backends()),
         'sign_in_services': list(app.extensions[social.EXTENSION].values()),

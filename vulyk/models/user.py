@@ -73,7 +73,8 @@ class User(Document, UserMixin):
 
     ``username_key`` and ``email_key`` are what must be unique of them; accounts of older versions lack them until
     ``manage.py accounts migrate``. ``hidden`` members are not named on leaderboards. ``time_zone`` is an IANA name, '' while
-    nobody has told it; the browser tells it, until the user chooses one. ``consents`` are the versions of the terms he has
+    nobody has told it; the browser tells it, until the user chooses one. ``language`` is '' while the user has chosen none.
+    ``consents`` are the versions of the terms he has
     agreed to, as ``{version, at}``, the latest last. Of a deleted account only what is needed to keep answers and totals is
     left, and ``deleted_at``.
     """
@@ -87,6 +88,7 @@ class User(Document, UserMixin):
     email_confirmed = BooleanField(default=False, db_field='emailConfirmed')
     mail_problem = StringField(db_field='mailProblem')  # what the mail server says who refuses the address for good
     time_zone = StringField(max_length=100, default='', db_field='timeZone')
+    language = StringField(max_length=20, default='')
     chose_time_zone = BooleanField(default=False, db_field='choseTimeZone')
     active = BooleanField(default=True)
     hidden = BooleanField(default=False)

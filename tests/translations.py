@@ -1,0 +1,82 @@
+"""Keeps the files of translators up to date: ``make translations [LANGUAGE=de]``; tests ask it what is missing."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = (ROOT / 'vulyk', *sorted(path.parent for path in ROOT.glob('plugins/*/*/settings.py')))
+KEYWORDS = {**DEFAULT_KEYWORDS, 'lazy_gettext': None, 'lazy_ngettext': (1, 2)}
+SOURCES = [('**.py', 'python'), ('**/templates/**.html', 'jinja2'), ('**/templates/**.txt', 'jinja2')]
+PLACEHOLDER = re.compile(r'%\(\w+\)[sd]|\{\w*\}|<[^>]+>')
+
+
+def file_of(package: Path, language: str) -> Path:
+    """Where a package keeps its texts in a language."""
+    return package / 'translations' / language / 'LC_MESSAGES' / 'messages.po'
+
+
+def extract(package: Path) -> Catalog:
+    """What a package says, in English; sources without their lines, so that files change only where texts do."""
+    template = Catalog(project=package.name, charset='utf-8', fuzzy=False)
+    for source, _, text, comments, context in extract_from_dir(package, SOURCES, keywords=KEYWORDS):
+        template.add(text, None, [(f'{package.name}/{source}', 0)], auto_comments=comments, context=context)
+    return template
+
+
+def read(package: Path, language: str) -> Catalog:
+    """The texts of a package in a language; none if there is no file yet."""
+    file = file_of(package, language)
+    if not file.is_file():
+        return Catalog(locale=language, project=package.name, fuzzy=False)
+    with file.open('rb') as source:
+        return read_po(source, locale=language)
+
+
+def update(package: Path, language: str) -> list[Message]:
+    """Write the file anew: what is said no longer leaves it, what is new waits in it. Returns what is not translated."""
+    catalogue = read(package, language)
+    catalogue.update(extract(package), no_fuzzy_matching=True, update_creation_date=False)
+    catalogue.obsolete.clear()
+    catalogue.header_comment = f'# Texts of {package.name}: {catalogue.locale.english_name}.'
+    catalogue.version, catalogue.last_translator, catalogue.language_team = '1', '', ''
+    catalogue.msgid_bugs_address = ''
+    file = file_of(package, language)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open('wb') as target:
+        write_po(target, catalogue, width=120, include_lineno=False, sort_by_file=True)
+    return list(missing(catalogue))
+
+
+def missing(catalogue: Catalog) -> Iterator[Message]:
+    """Messages without a translation, in one of their plural forms or in all."""
+    for message in catalogue:
+        texts = message.string if isinstance(message.string, tuple) else (message.string,)
+        if message.id and (not all(texts) or (message.pluralizable and len(texts) < catalogue.num_plurals)):
+            yield message
+
+
+def placeholders(text: str) -> list[str]:
+    """What is filled into a text, and its tags, sorted."""
+    return sorted(PLACEHOLDER.findall(text))
+
+
+def main(language: str | None) -> None:
+    """Bring all files up to date, or begin those of a new language, and say how much is to be done."""
+    languages = (
+        [language] if language else sorted(path.parent.parent.name for path in ROOT.glob('vulyk/translations/*/*/*.po'))
+    )
+    for tag in languages:
+        for package in PACKAGES:
+            file = file_of(package, tag)
+            if language or file.is_file():
+                print(f'{file.relative_to(ROOT)}: {len(update(package, tag))} to translate')
+
+
+if __name__ == '__main__':
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
