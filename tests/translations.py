@@ -12,7 +12,11 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / 'vulyk', *sorted(path.parent for path in ROOT.glob('plugins/*/*/settings.py')))
 KEYWORDS = {**DEFAULT_KEYWORDS, 'lazy_gettext': None, 'lazy_ngettext': (1, 2)}
-SOURCES = [('**.py', 'python'), ('**/templates/**.html', 'jinja2'), ('**/templates/**.txt', 'jinja2')]
+SOURCES = [('**.py', 'python'), ('**/templates/**', 'jinja2')]
+OPTIONS = {  # a template that cannot be read is an error, not silence
+    '**/templates/**': {'extensions': 'webassets.ext.jinja2.AssetsExtension', 'silent': 'false'}
+}
+LEFT_OUT = {'__pycache__', 'scaffold'}  # what "plugin new" begins with says its own
 PLACEHOLDER = re.compile(r'%\(\w+\)[sd]|\{\w*\}|<[^>]+>')
 
 
@@ -24,7 +28,9 @@ def file_of(package: Path, language: str) -> Path:
 def extract(package: Path) -> Catalog:
     """What a package says, in English; sources without their lines, so that files change only where texts do."""
     template = Catalog(project=package.name, charset='utf-8', fuzzy=False)
-    for source, _, text, comments, context in extract_from_dir(package, SOURCES, keywords=KEYWORDS):
+    for source, _, text, comments, context in extract_from_dir(
+        package, SOURCES, OPTIONS, KEYWORDS, directory_filter=lambda path: Path(path).name not in LEFT_OUT
+    ):
         template.add(text, None, [(f'{package.name}/{source}', 0)], auto_comments=comments, context=context)
     return template
 

@@ -59,7 +59,7 @@ def settings(instance: Path) -> dict[str, Any]:
         'ENABLED_TASKS': PLUGINS,
         'ENABLE_ADMIN': True,
         'SITE_NAME': 'Vulyk',
-        'SITE_MOTTO': 'Many hands, one hive',
+        'SITE_MOTTO': {'en': 'Many hands, one hive', 'uk': 'Багато рук, один вулик'},
     }
 
 

@@ -4,6 +4,7 @@ Texts are kept as ``translations/<language>/LC_MESSAGES/messages.po``, in the co
 some. They are read as they are, when a language is asked for first: there is nothing to compile.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -15,20 +16,24 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import current_app, g, has_request_context, request
 from flask_babel import Babel, Domain, get_locale
+from flask_babel.speaklater import LazyString
 from flask_login import current_user
 from pymongo.errors import ConnectionFailure
 
 from vulyk.models.exc import InitializationError
+from vulyk.models.facts import in_language
 
 if TYPE_CHECKING:
     from flask import Flask
 
 PSEUDO = 'pseudo'  # as LANGUAGE: every text that goes through the translations stands in brackets, and is longer
 SOURCE = 'en'
+# Settings that may be {language: text}.
+TEXT_SETTINGS = ('SITE_NAME', 'SITE_TITLE', 'SITE_MOTTO', 'WARM_WELCOME', 'THANKS_TASK_MESSAGE', 'TERMS_TEXT')
 _FORMER_NAMES = {'ua': 'uk'}
 _FILE = Path('LC_MESSAGES', 'messages.po')
 _OWN = Path(__file__).parent / 'translations'
-_EXTENSION = 'vulyk_translations'
+TEXTS = 'vulyk_translations'
 
 
 def init(app: 'Flask') -> None:
@@ -43,16 +48,23 @@ def init(app: 'Flask') -> None:
             Locale.parse(tag)
         except (UnknownLocaleError, ValueError, TypeError) as error:
             raise InitializationError(f'LANGUAGES: {tag!r} is not the name of a language, such as uk.') from error
-    app.extensions[_EXTENSION] = [_OWN]
+    for name in TEXT_SETTINGS:
+        if isinstance(app.config[name], Mapping):
+            app.config[name] = LazyString(_in_language_at_hand, app.config[name])
+    app.extensions[TEXTS] = [_OWN]
     babel = Babel(app, locale_selector=lambda: selected(app))
     babel.domain_instance = Catalogues()
+
+
+def _in_language_at_hand(texts: Mapping[str, str]) -> str:
+    return in_language(texts, str(get_locale() or SOURCE))
 
 
 def add_folder(app: 'Flask', package: Path) -> None:
     """Take the texts in ``translations/`` of a package too, if it has any."""
     folder = package / 'translations'
-    if folder.is_dir() and folder not in app.extensions[_EXTENSION]:
-        app.extensions[_EXTENSION].insert(0, folder)  # what comes later counts more, and the core counts most
+    if folder.is_dir() and folder not in app.extensions[TEXTS]:
+        app.extensions[TEXTS].insert(0, folder)  # what comes later counts more, and the core counts most
 
 
 def of_site(app: 'Flask') -> str:
@@ -95,7 +107,7 @@ class Catalogues(Domain):
             return NullTranslations()
         if current_app.config['LANGUAGE'] == PSEUDO:
             return _pseudo
-        return _merged(str(locale), tuple(current_app.extensions[_EXTENSION]))
+        return _merged(str(locale), tuple(current_app.extensions[TEXTS]))
 
 
 def _chosen() -> str:

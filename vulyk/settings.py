@@ -75,22 +75,28 @@ USERS_PER_TASK = 2  # without effect, as ever: redundancy is an attribute of the
 MAX_RESULT_BYTES = 8 * 1024 * 1024
 
 # --- pages ------------------------------------------------------------------------------------------------------------
+# SITE_NAME, SITE_TITLE, SITE_MOTTO, WARM_WELCOME, THANKS_TASK_MESSAGE and TERMS_TEXT may be {language: text}.
 SITE_NAME = 'Vulyk workspace'
 SITE_MOTTO = 'Vulyk: crowdsourcing platform'
 SITE_TITLE = 'Vulyk'
 SITE_LOGO = '/static/images/logo.png'
-WARM_WELCOME = (
-    '<p>Old prints, index cards, photographs: much of what matters can only be read by people. '
-    'Pick a project, solve a small task, and it becomes data that everybody can use.</p>'
-)
-THANKS_TASK_MESSAGE = 'You have done every task we have for you here. The project is closer to its goal because of you.'
+WARM_WELCOME: str | dict[str, str] = {
+    'en': '<p>Old prints, index cards, photographs: much of what matters can only be read by people. '
+    'Pick a project, solve a small task, and it becomes data that everybody can use.</p>',
+    'uk': '<p>Давні друки, каталожні картки, світлини: багато важливого можуть прочитати лише люди. '
+    'Виберіть проєкт, виконайте маленьке завдання — і воно стане даними, якими зможуть користуватися всі.</p>',
+}
+THANKS_TASK_MESSAGE: str | dict[str, str] = {
+    'en': 'You have done every task we have for you here. The project is closer to its goal because of you.',
+    'uk': 'Ви виконали всі завдання, які ми тут для вас мали. Завдяки вам проєкт став ближчим до мети.',
+}
 CONTRIBUTORS_TERMS = ''  # under which terms volunteers give their answers; manifests of exports say so
 SITE_IS_CLOSED = False
 REDIRECT_USER_AFTER_LOGIN = True
 LANGUAGE: str | None = (
     None  # of everybody who has not chosen one: 'uk' (or 'ua'), 'ru', else English; None: the browser's
 )
-LANGUAGES: list[str] = ['en']  # people may choose from
+LANGUAGES: list[str] = ['en', 'uk']  # people may choose from
 GA: str | None = None
 TEMPLATE_BASE_FOLDERS: list[str] = []
 THEME_FRONTEND = 'legacy'  # or 'bootstrap5': what pages taken from TEMPLATE_BASE_FOLDERS load

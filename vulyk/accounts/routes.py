@@ -277,7 +277,7 @@ def terms() -> 'ResponseReturnValue':
 def terms_text() -> Markup | None:
     """The operator's own text; None: the platform's."""
     text = current_app.config['TERMS_TEXT']
-    return Markup(nh3.clean(text)) if text else None
+    return Markup(nh3.clean(str(text))) if text else None
 
 
 def has_agreed() -> bool:

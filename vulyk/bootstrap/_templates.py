@@ -79,8 +79,8 @@ def _context(app: 'Flask') -> dict[str, Any]:
         'theme': chosen_theme(),
         'backends': LocalProxy(lambda: _backends()),
         'sign_in_services': list(app.extensions[social.EXTENSION].values()),
-        'warm_welcome': Markup(nh3.clean(app.config['WARM_WELCOME'] or '')),
-        'thanks_message': Markup(nh3.clean(app.config['THANKS_TASK_MESSAGE'] or '')),
+        'warm_welcome': Markup(nh3.clean(str(app.config['WARM_WELCOME'] or ''))),
+        'thanks_message': Markup(nh3.clean(str(app.config['THANKS_TASK_MESSAGE'] or ''))),
         'asset_bundles': app.extensions['vulyk_asset_bundles'],
     }
 
