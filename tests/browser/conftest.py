@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError, expect
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
@@ -225,12 +225,20 @@ class Watch:
         self._foreign: list[str] = []
         self._expected: list[str] = []
         self.requests: list[str] = []
+        self._listeners: dict[Any, Callable[..., None]] = {
+            'console': self._on_console,
+            'weberror': self._on_error,
+            'request': self._on_request,
+            'requestfailed': self._on_request_failed,
+        }
 
     def follow(self, context: BrowserContext) -> None:
-        context.on('console', self._on_console)
-        context.on('weberror', lambda error: self._complaints.append(f'uncaught: {error.error}'))
-        context.on('request', self._on_request)
-        context.on('requestfailed', self._on_request_failed)
+        for event, listener in self._listeners.items():
+            context.on(event, listener)
+
+    def unfollow(self, context: BrowserContext) -> None:
+        for event, listener in self._listeners.items():
+            context.remove_listener(event, listener)
 
     def trust(self, url: str) -> None:
         """Requests to this site too are all right."""
@@ -262,6 +270,9 @@ class Watch:
         if message.type in ('error', 'assert'):
             self._complaints.append(f'{message.text} ({message.location["url"]})')
 
+    def _on_error(self, error: WebError) -> None:
+        self._complaints.append(f'uncaught: {error.error}')
+
     def _on_request(self, request: Request) -> None:
         self.requests.append(f'{request.method} {request.url}')
         if not request.url.startswith(tuple(self._trusted)):
@@ -273,9 +284,57 @@ class Watch:
 
 
 @pytest.fixture
-def watch(site: Site) -> Watch:
+def watch(site: Site) -> Iterator[Watch]:
     """What the pages of this test do behind the scenes."""
-    return Watch(site.url)
+    watch = Watch(site.url)
+    yield watch
+    watch.check()
+
+
+class Screen:
+    """A page that one test after another uses: a new one would take a third of a second of a processor each time."""
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        self.context = _open_context(browser, url, **options)
+        self._url = url
+        self._page = self.context.new_page()
+
+    def lend(self, watch: Watch) -> Page:
+        watch.follow(self.context)
+        if self._page.is_closed():
+            self._page = self.context.new_page()
+        return self._page
+
+    def take_back(self, watch: Watch) -> None:
+        """Make it as if it were new."""
+        _leave(self.context, watch)
+        for page in self.context.pages:
+            if page != self._page:
+                page.close()
+        if not self._page.is_closed():
+            self._page.goto('about:blank')
+            assert self._page.evaluate('/native code/.test(Date)'), (
+                'who changes the clock or adds scripts has to use own_page'
+            )
+            session = self.context.new_cdp_session(self._page)
+            session.send('Storage.clearDataForOrigin', {'origin': self._url, 'storageTypes': 'all'})
+            session.detach()
+        self.context.clear_cookies()
+        self.context.set_offline(False)
+
+
+def _open_context(browser: Browser, url: str, **options: Any) -> BrowserContext:
+    context = browser.new_context(base_url=url, **{**DESKTOP, **options})
+    context.set_default_timeout(TIMEOUT_MS)
+    context.add_init_script(INTRODUCED)
+    return context
+
+
+def _leave(context: BrowserContext, watch: Watch) -> None:
+    for routed in (context, *context.pages):
+        routed.unroute_all(behavior='ignoreErrors')
+    watch.unfollow(context)
+    context.set_offline(True)  # a page that is left gives tasks back, which must not reach into the next test
 
 
 @pytest.fixture
@@ -284,33 +343,52 @@ def open_browser(site: Site, watch: Watch, browser: Browser) -> Iterator[Callabl
     contexts = []
 
     def open_page(**options: Any) -> Page:
-        contexts.append(browser.new_context(base_url=site.url, **{**DESKTOP, **options}))
-        contexts[-1].set_default_timeout(TIMEOUT_MS)
-        contexts[-1].add_init_script(INTRODUCED)
+        contexts.append(_open_context(browser, site.url, **options))
         watch.follow(contexts[-1])
         return contexts[-1].new_page()
 
     yield open_page
     for context in contexts:
-        context.unroute_all(behavior='ignoreErrors')
-    try:
-        watch.check()
-    finally:
-        for context in contexts:
-            context.set_offline(True)  # a page that closes gives tasks back, which must not reach into the next test
-            context.close()
+        _leave(context, watch)
+        context.close()
+
+
+@pytest.fixture(scope='session')
+def _screens() -> dict[str, Screen]:
+    return {}
 
 
 @pytest.fixture
-def page(open_browser: Callable[..., Page]) -> Page:
+def _lend(_screens: dict[str, Screen], watch: Watch, browser: Browser, host: Host) -> Iterator[Callable[..., Page]]:
+    lent = []
+
+    def lend(name: str, **options: Any) -> Page:
+        screen = _screens.pop(name, None) or Screen(browser, host.url, **options)
+        lent.append((name, screen))
+        return screen.lend(watch)
+
+    yield lend
+    for name, screen in lent:
+        screen.take_back(watch)
+        _screens[name] = screen  # only now: one that could not be made like new is not lent again
+
+
+@pytest.fixture
+def page(_lend: Callable[..., Page]) -> Page:
     """A page on a desk."""
-    return open_browser()
+    return _lend('desk')
 
 
 @pytest.fixture
-def phone(open_browser: Callable[..., Page]) -> Page:
+def phone(_lend: Callable[..., Page]) -> Page:
     """A page on a phone, touched by fingers."""
-    return open_browser(**PHONE)
+    return _lend('phone', **PHONE)
+
+
+@pytest.fixture
+def own_page(open_browser: Callable[..., Page]) -> Page:
+    """A page on a desk for a test that changes the browser itself: its clock, or what runs before a page."""
+    return open_browser()
 
 
 @pytest.fixture

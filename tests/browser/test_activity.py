@@ -13,11 +13,12 @@ ANSWER = 'Tochter, und hinterließ einen Sohn,'
 
 
 @pytest.fixture
-def at_work(page: Page, site, signed_in) -> Page:
+def at_work(own_page: Page, site, signed_in) -> Page:
     """A task on the screen whose text is typed, in a browser whose clock goes as fast as it is told."""
     site.load_samples('transcription', 2)
     user: User = factories.make_user()
-    signed_in(page, user).clock.install()
+    page = signed_in(own_page, user)
+    page.clock.install()
     open_project(page, 'transcription')
     page.keyboard.insert_text(ANSWER)
     # The clock of the server goes on as ever, and would not believe that a minute has passed.

@@ -12,10 +12,10 @@ from vulyk.models.tasks import AbstractAnswer
 
 
 @pytest.fixture
-def newcomer(page, user, signed_in):
+def newcomer(own_page, user, signed_in):
     """The page of somebody who has never seen a task."""
-    page.add_init_script('window.isNewcomer = true')
-    return signed_in(page, user)
+    own_page.add_init_script('window.isNewcomer = true')
+    return signed_in(own_page, user)
 
 
 def test_newcomer_is_shown_around_and_practises_before_the_first_task(newcomer, site, user, watch):

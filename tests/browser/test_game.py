@@ -35,9 +35,10 @@ def truth(site):
     return site.load_samples('transcription', 2)
 
 
-def test_answer_toast_badge_donation(page, site, user, signed_in, truth, watch):
+def test_answer_toast_badge_donation(own_page, site, user, signed_in, truth, watch):
+    page = signed_in(own_page, user)
     page.clock.install()  # so that the pause between two looks at the news need not be waited for
-    task = open_project(signed_in(page, user), 'transcription')
+    task = open_project(page, 'transcription')
     expect(page.locator('#vg-level')).to_have_text('0')
     page.locator('#vt-text').fill(truth[task['data']['key']])
     task = shown_after(page, submit(page).click)

@@ -208,14 +208,14 @@ def test_libraries_and_the_platform_come_before_the_plugin_and_its_files_in_thei
     expect(page.locator('.card-title')).to_have_css('color', 'rgb(0, 0, 139)')  # of the last style sheet
 
 
-def test_first_task_waits_for_handlers_that_are_bound_late(page, user, signed_in, cards):
-    page.add_init_script("""
+def test_first_task_waits_for_handlers_that_are_bound_late(own_page, user, signed_in, cards):
+    own_page.add_init_script("""
         window.late = [];
         addEventListener('load', () => setTimeout(() => jQuery(() => jQuery(document.body).on(
             'vulyk.next', (event, data) => window.late.push(data.result.task.id)))));
     """)
-    task = open_project(signed_in(page, user), 'legacy_cards')
-    assert page.evaluate('late') == [task['id']]
+    task = open_project(signed_in(own_page, user), 'legacy_cards')
+    assert own_page.evaluate('late') == [task['id']]
 
 
 def test_picture_of_a_style_sheet_is_found_from_the_bundle(page, user, signed_in, cards, watch):
@@ -540,10 +540,11 @@ def test_home_page_and_leaderboard_show_old_plugins_too(page, site, user, signed
     expect(page.locator('.vk-rank-name')).to_contain_text(['Name', other.username])
 
 
-def test_picture_that_never_comes_does_not_hold_up_the_first_task(page, user, signed_in, cards):
+def test_picture_that_never_comes_does_not_hold_up_the_first_task(own_page, user, signed_in, cards):
+    page = signed_in(own_page, user)
     page.clock.install()
     held = hold(page, '**/stamp.png')
-    signed_in(page, user).goto('/type/legacy_cards/', wait_until='domcontentloaded')
+    page.goto('/type/legacy_cards/', wait_until='domcontentloaded')
     expect_state(page, 'loading')
     shown_after(page, lambda: page.clock.fast_forward(5000))
     expect(page.locator('.card')).to_be_visible()

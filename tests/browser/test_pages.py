@@ -78,6 +78,7 @@ def test_wrong_password_is_told_beside_the_field_and_the_address_stays(page, sit
     watch.expect_status(401, '/sign-in')
     factories.make_user(email='bee@example.org', password=PASSWORD)
     page.goto('/sign-in?next=/type/images/')
+    expect(page.get_by_label('E-mail address')).to_be_focused()
     page.keyboard.type('bee@example.org')
     page.keyboard.press('Tab')
     page.keyboard.type('a wrong password')

@@ -30,6 +30,11 @@ SCRIPT = """
 
 
 @pytest.fixture
+def page(own_page):
+    return own_page
+
+
+@pytest.fixture
 def task(page, site, user, signed_in):
     """The first of three plain tasks."""
     site.load('plain_task', [{'key': number} for number in (1, 2, 3)])

@@ -26,11 +26,11 @@ def make_app(make_app, provider):
 
 
 @pytest.fixture
-def page(page: Page, watch, provider) -> Page:
-    page.context.route(f'{STYLES}/**', lambda route: route.fulfill(body='', content_type='text/css'))
+def page(own_page: Page, watch, provider) -> Page:
+    own_page.context.route(f'{STYLES}/**', lambda route: route.fulfill(body='', content_type='text/css'))
     watch.trust(provider)
     watch.trust(STYLES)
-    return page
+    return own_page
 
 
 def leave(page: Page) -> None:
