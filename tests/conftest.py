@@ -7,10 +7,12 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 
 from tests import factories
 from vulyk import mongod
@@ -124,12 +126,25 @@ class Browser(FlaskClient):
         return super().post(*args, headers=headers, **kwargs)
 
 
+class _Compiled(BytecodeCache):
+    """Templates are compiled once for all applications of a worker, which takes longer than building the application."""
+
+    _codes: ClassVar[dict] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
 @pytest.fixture
 def make_app(settings: dict):
     """Builds further applications on the test database; keywords are settings."""
 
     def make(**more) -> Flask:
         app = create_app({**settings, **more})
+        app.jinja_env.bytecode_cache = _Compiled()
         app.test_client_class = Browser
         return app
 
