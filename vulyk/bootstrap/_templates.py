@@ -34,7 +34,8 @@ def init(app: 'Flask') -> None:
     app.jinja_loader = jinja2.ChoiceLoader([own, jinja2.PrefixLoader(mapping)])
     languages.init(app)
     app.template_filter('strip_email')(strip_email)
-    app.template_filter('app_template')(lambda name: get_template_path(app, name))
+    # With the context, or the answer would become part of the compiled template, which other sites may share.
+    app.template_filter('app_template')(jinja2.pass_context(lambda _, name: get_template_path(app, name)))
     app.template_filter('nonced')(nonced)
     app.template_filter('localtime')(lambda moment: local_time(app, moment))
     app.context_processor(lambda: _context(app))
