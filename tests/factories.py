@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import pytest
 from mongoengine.connection import get_db
 
 from vulyk import pages
@@ -47,6 +48,11 @@ def _collections_in_use(database: Any) -> list[str]:
     others = [{'$unionWith': {'coll': name, 'pipeline': used}} for name in names[1:]]
     with database[names[0]].aggregate([*used, *others]) as found:
         return [row['ns'].partition('.')[2] for row in found]
+
+
+def seeds(number: int) -> list[Any]:
+    """Numbers for random tests: one for every run, the others for ``make soak``."""
+    return [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, number))]
 
 
 def make_group(gid: str, allowed_types: list[str]) -> Group:

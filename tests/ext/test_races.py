@@ -12,7 +12,7 @@ from vulyk_plain.models.task_types import PlainTaskType
 
 from tests.ext.test_leases import at_once
 from tests.ext.test_random_walk import lost_fresh_tasks, places_problems
-from tests.factories import make_tasks, make_user
+from tests.factories import make_tasks, make_user, seeds
 from vulyk import jobs
 from vulyk.ext import assignment, consistency, counting
 from vulyk.models.exc import AnswerConflictError, AnswerWithdrawalError, TaskNotFoundError, TaskSkipError
@@ -78,7 +78,7 @@ class Crowd:
                 jobs.sweep(self.kind.clock())
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', seeds(3))
 def test_nothing_fails_and_nothing_is_wrong_after_a_rush(app, monkeypatch, seed):
     monkeypatch.setattr(assignment, 'FEW_PLACES', 2)
     kind = type('Rush', (PlainTaskType,), {'lease': timedelta(seconds=0.3)})(settings={})

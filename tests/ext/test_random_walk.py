@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from vulyk_plain.models.tasks import PlainTask
 
-from tests.factories import make_tasks, make_user
+from tests.factories import make_tasks, make_user, seeds
 from vulyk.ext import assignment, consistency, counting
 from vulyk.jobs import sweep
 from vulyk.models.exc import AnswerConflictError, TaskSkipError, WorkSessionLookUpError, WorkSessionUpdateError
@@ -243,7 +243,7 @@ def lost_fresh_tasks() -> Iterator[str]:
                     yield f'user {user} has walked past fresh task {task}'
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', seeds(3))
 @pytest.mark.parametrize('strategy', ['random', 'sequential', 'breadth_first'])
 def test_everything_is_right_after_every_step(variant, clock, seed, strategy, monkeypatch):
     monkeypatch.setattr(assignment, 'FEW_PLACES', 3)

@@ -39,15 +39,17 @@ def vulyk(tmp_path_factory) -> Path:
                 target.write_bytes((source / name).read_bytes())
     copies = sorted(folder.glob('source*'))
     run(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder, *copies)
-    run(sys.executable, '-m', 'venv', folder / 'venv')
+    run(sys.executable, '-m', 'venv', '--without-pip', folder / 'venv')
     wheels = sorted(folder.glob('*.whl'))
     core = next(wheel for wheel in wheels if wheel.name.startswith('vulyk-'))
     plugins = [wheel for wheel in wheels if wheel != core]
     python = folder / 'venv' / 'bin' / 'python'
     run(
-        python,
+        sys.executable,
         '-m',
         'pip',
+        '--python',
+        python,
         'install',
         '-q',
         '--no-compile',
