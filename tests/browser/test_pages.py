@@ -198,7 +198,7 @@ def test_ten_answers_of_a_visitor_close_a_batch_move_the_leaderboard_and_fill_an
     page.get_by_role('link', name='Leaderboard').first.click()
     expect(page.locator('.is-me')).to_contain_text('curious_bee')
     expect(page.locator('.is-me .vk-rank-count')).to_have_text('10')
-    page.get_by_role('link', name='Projects').click()
+    page.get_by_role('link', name='Projects', exact=True).click()
     expect(page.locator('.vk-card', has_text='Cats in photos')).to_contain_text('10 of 47 tasks done')
 
 

@@ -54,7 +54,7 @@ def local_settings(app, monkeypatch, tmp_path):
 
 def test_site_without_a_fault_is_told_so_with_exit_code_0(runner, app):
     make_user(admin=True)
-    sweep_if_due('w', NOW)
+    sweep_if_due('w', datetime.now(UTC))
     result = runner('doctor')
     assert result.exit_code == 0, result.output
     assert 'ok       people: active accounts: 1\n' in result.stdout
@@ -146,7 +146,7 @@ def test_site_that_is_not_set_up_and_whose_database_is_a_demo_is_told(examine):
 
 
 def test_worker_and_jobs_are_told(examine):
-    sweep_if_due('w', NOW)
+    sweep_if_due('w', datetime.now(UTC))
     assert examine('worker') == [('ok', 'background work is done, 0 jobs wait ')]
     for state in (READY, DEAD):
         Job(kind='a.job', state=state, run_at=NOW - timedelta(hours=1)).save()

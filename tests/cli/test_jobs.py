@@ -36,7 +36,7 @@ def test_jobs_are_listed_with_what_went_wrong(runner, dead, leased):
 
 def test_missing_worker_is_said(runner):
     assert 'Nobody does background work now' in runner('jobs', 'list').stderr
-    sweep_if_due('w', NOW)
+    sweep_if_due('w', datetime.now(UTC))
     assert 'Nobody' not in runner('jobs', 'list').stderr
 
 
