@@ -115,6 +115,7 @@ def lines(make_app, app, _session_app, tmp_path):
         site = make_app(
             LOG_FORMAT='json', LOG_TO_STDERR=False, LOGGING_LOCATION=str(log), TRUSTED_PROXIES=['127.0.0.1']
         )
+        _db.prepare(site)
         log.write_text('')  # what was said of the database when the site was built
         response = site.test_client().get(path, **options)
         return [json.loads(line) for line in log.read_text().splitlines()], response

@@ -107,7 +107,8 @@ def test_nothing_moves_when_the_next_task_comes(page, site, user, signed_in, nam
     assert page.evaluate('moved') == []
 
 
-def test_next_task_is_painted_at_once_however_far_the_server_is(page, site, user, signed_in):
+def test_next_task_is_painted_at_once_however_far_the_server_is(own_page, site, user, signed_in):
+    page = own_page
     site.load_samples('transcription', 30)
     open_project(signed_in(page, user), 'transcription')
     page.context.new_cdp_session(page).send('Network.emulateNetworkConditions', SLOW_LINE)
