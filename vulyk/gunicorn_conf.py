@@ -25,6 +25,11 @@ keepalive = 5
 worker_tmp_dir = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None  # signs of life must not wait for a disk
 control_socket_disable = True
 
+# Whom to believe the site decides itself, by TRUSTED_PROXIES; gunicorn would take the word of everything on this machine,
+# and a web server there may hand on what a visitor has sent.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ''
+
 if os.environ.get('LOG_FORMAT') == 'json':
     logconfig_dict = {
         'version': 1,

@@ -137,6 +137,21 @@ def test_every_request_is_a_line_of_json_with_the_id_the_browser_is_told(lines):
     }
 
 
+@pytest.mark.parametrize('path', ['/password/{}', '/account/confirm/{}', '/account/email/confirm/{}', '/register/{}'])
+def test_log_holds_no_link_that_opens_an_account(lines, path):
+    (line,), response = lines(path.format('InRlc3Qi.aR9x.c2lnbmVk'))
+    assert (response.status_code, line['path']) == (404, path.format('…'))
+    assert 'c2lnbmVk' not in json.dumps(line)
+
+
+def test_log_of_what_broke_holds_none_either(make_app, app, monkeypatch, caplog):
+    site = make_app(TESTING=False)
+    monkeypatch.setitem(site.view_functions, 'reset_password', lambda token: 1 / 0)
+    assert site.test_client().get('/password/InRlc3Qi.aR9x.c2lnbmVk').status_code == 500
+    assert 'Exception on /password/… [GET]' in caplog.text
+    assert 'c2lnbmVk' not in caplog.text
+
+
 def test_id_is_taken_from_a_web_server_of_ours_only(lines):
     asked = {'X-Request-ID': 'from-outside', 'X-Forwarded-For': '198.51.100.7'}
     _, ours = lines('/session', headers=asked)

@@ -1,7 +1,10 @@
 """Whose word is taken for the address and the scheme of a visitor."""
 
+from importlib import import_module
+
 import pytest
 
+from vulyk import gunicorn_conf
 from vulyk.bootstrap._proxies import TrustedProxies
 from vulyk.models.exc import InitializationError
 
@@ -30,6 +33,22 @@ CASES = {
 @pytest.mark.parametrize(('peer', 'forwarded', 'expected'), CASES.values(), ids=CASES)
 def test_headers_are_believed_of_our_proxies_only(peer, forwarded, expected):
     assert seen({'REMOTE_ADDR': peer, 'HTTP_X_FORWARDED_FOR': forwarded, **SAID}) == expected
+
+
+def test_path_of_the_site_is_nothing_that_a_visitor_may_say():
+    found = {}
+    given = {'REMOTE_ADDR': '192.0.2.1', 'HTTP_X_FORWARDED_PREFIX': '//evil.example', 'HTTP_X_FORWARDED_FOR': 'x'}
+    TrustedProxies(lambda environ, _: found.update(environ), OURS)(given, None)
+    assert 'SCRIPT_NAME' not in found
+
+
+def test_web_server_itself_believes_nobody():
+    server = pytest.importorskip('gunicorn.config').Config()
+    for name in ('forwarder_headers', 'secure_scheme_headers'):
+        server.set(name, getattr(gunicorn_conf, name))
+    asked = b'GET / HTTP/1.1\r\nHost: x\r\nSCRIPT_NAME: /evil\r\nX-Forwarded-Proto: https\r\n\r\n'
+    request = next(iter(import_module('gunicorn.http.parser').RequestParser(server, iter([asked]), ('127.0.0.1', 1))))
+    assert (request.scheme, 'SCRIPT_NAME' in dict(request.headers)) == ('http', False)
 
 
 def test_socket_of_the_file_system_has_to_be_named():

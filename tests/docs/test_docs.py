@@ -26,7 +26,7 @@ from flask.testing import FlaskClient
 
 from tests import factories
 from vulyk import app as application
-from vulyk import control, settings, utils
+from vulyk import backup, control, settings, utils
 from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.routes import gamification
 from vulyk.bootstrap import _errors
@@ -214,6 +214,13 @@ def test_every_index_is_documented():
         for index in model._meta['index_specs']:
             fields = ', '.join(name for name, _ in index['fields'])
             assert f'``{{{fields}}}``' in page, f'{model.__name__}: {fields}'
+
+
+def test_every_collection_is_described(make_app):
+    listeners.disconnect(make_app(ENABLED_BLUEPRINTS=settings.ENABLED_BLUEPRINTS))
+    found = {model._get_collection_name() for model in database.MODELS} | backup.LEFT_OUT
+    described = set(re.findall(r'``([\w.]+)``', read('operators/mongodb.rst').partition('\nCollections\n')[2]))
+    assert found - described == set()
 
 
 # --- examples ---------------------------------------------------------------------------------------------------------

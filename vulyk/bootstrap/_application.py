@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 
-from vulyk.bootstrap import _db
+from vulyk.bootstrap import _db, _operations
 
 if TYPE_CHECKING:
     from flask.ctx import AppContext
@@ -32,3 +32,7 @@ class VulykFlask(flask.Flask):
         """A context of this application; refused once another application owns the database connection."""
         _db.check_owner(self)
         return super().app_context()
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Note what no view was prepared for."""
+        self.logger.error('Exception on %s [%s]', _operations.logged_path(), flask.request.method, exc_info=exc_info)

@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app, g, request
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS')
 SHARED_FOLDER = 'PROMETHEUS_MULTIPROC_DIR'  # where the processes of a server keep their numbers together
 _REQUEST_ID = re.compile(r'[\w.:-]{8,100}')
+_SECRET_PARTS = ('token', 'invitation', 'session_id')  # of addresses
 
 
 def init(app: 'Flask') -> None:
@@ -75,16 +77,24 @@ def asked_id() -> str:
     return given if _REQUEST_ID.fullmatch(given) else ''
 
 
+def logged_path() -> str:
+    """The path asked for, without what opens an account: the links in mails are paths."""
+    given = request.view_args or {}
+    secrets_in_it = [given[name] for name in _SECRET_PARTS if given.get(name)]
+    return reduce(lambda path, secret: path.replace(secret, '…'), secrets_in_it, request.path)
+
+
 def log_request(status: int, seconds: float) -> None:
     """A line for each request. Neither address nor query: they tell more of a person than an operator has to know."""
+    path = logged_path()
     facts = {
         'method': request.method,
-        'path': request.path,
+        'path': path,
         'endpoint': request.endpoint or '',
         'status': status,
         'ms': round(1000 * seconds, 1),
     }
-    current_app.logger.info('%s %s %s', request.method, request.path, status, extra={'facts': facts})
+    current_app.logger.info('%s %s %s', request.method, path, status, extra={'facts': facts})
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------

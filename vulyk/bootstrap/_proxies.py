@@ -36,9 +36,10 @@ class TrustedProxies:
             raise InitializationError(f'TRUSTED_PROXIES: {error}. Write addresses or networks: 10.0.0.0/8.') from error
         self._unix = 'unix' in entries
         self._app = app
-        # Host and scheme are what the last proxy says; the visitor is behind as many proxies as are ours.
+        # Host and scheme are what the last proxy says; the visitor is behind as many proxies as are ours. A prefix nobody is
+        # believed: web servers do not set it by themselves, and hand on what a visitor has sent.
         self._behind = {
-            number: ProxyFix(app, x_for=number, x_proto=1, x_host=1, x_prefix=1) for number in range(1, MAX_PROXIES + 1)
+            number: ProxyFix(app, x_for=number, x_proto=1, x_host=1) for number in range(1, MAX_PROXIES + 1)
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
