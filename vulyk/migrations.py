@@ -16,7 +16,7 @@ from vulyk.accounts import migration as accounts
 from vulyk.ext import consistency
 from vulyk.models import database, schema
 from vulyk.models.exc import DatabaseError
-from vulyk.models.schema import Step
+from vulyk.models.schema import Progress, Step
 from vulyk.models.social import SocialAccount
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
@@ -30,16 +30,17 @@ def init(app: 'Flask') -> None:
     schema.add_steps(
         Step('core', 1, 'one work session for each user and task', merge_sessions),
         Step('core', 2, 'places of tasks in the order they are handed out; counters', settle_counters),
-        Step('core', 3, 'names and addresses of accounts', lambda dry_run: accounts.migrate(dry_run=dry_run)),
+        Step('core', 3, 'names and addresses of accounts', migrate_accounts),
         Step('core', 4, 'links to sign-in services', complete_links),
     )
 
 
-def run(redundancies: dict[str, int], *, dry_run: bool) -> Iterator[str]:
+def run(redundancies: dict[str, int], *, dry_run: bool, progress: Progress = lambda number: None) -> Iterator[str]:
     """Do the steps that are left, and tell each thing that is done.
 
     :param redundancies: answers that tasks of types need whose plugin is not enabled.
     :param dry_run: only tell.
+    :param progress: called with the number of documents that have been looked at since.
     :raises DatabaseError: nobody knows how many answers the tasks of some types need. Nothing is done then.
     """
     left = schema.pending()
@@ -50,7 +51,7 @@ def run(redundancies: dict[str, int], *, dry_run: bool) -> Iterator[str]:
         yield f'{step.key}: {step.title}'
         if not dry_run:
             schema.begin(step, datetime.now(UTC))
-        yield from (f'  {text}' for text in step.run(dry_run))
+        yield from (f'  {text}' for text in step.run(dry_run, progress))
         if not dry_run and step is left[-1]:
             database.make_indexes()  # of what was in the way of a unique one nothing is left
         if not dry_run:
@@ -72,7 +73,7 @@ def _refuse_unknown_types(redundancies: dict[str, int]) -> None:
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
-def merge_sessions(dry_run: bool) -> Iterator[str]:
+def merge_sessions(dry_run: bool, progress: Progress) -> Iterator[str]:
     """Keep one work session of each user and task: the one that ended with the answer, else the latest."""
     sessions = WorkSession._get_collection()
     same: list[dict[str, Any]] = [
@@ -88,22 +89,28 @@ def merge_sessions(dry_run: bool) -> Iterator[str]:
         yield f'user {where["user"]}, task {where["task"]}: of {len(found)} work sessions one is kept'
         if not dry_run:
             sessions.delete_many({'_id': {'$in': [one['_id'] for one in found if one is not kept]}})
+        progress(len(found))
 
 
-def settle_counters(dry_run: bool) -> Iterator[str]:
+def settle_counters(dry_run: bool, progress: Progress) -> Iterator[str]:
     """Give old tasks their place, and derive all counters from the documents."""
     redundancies = {name: task_type.redundancy for name, task_type in current_app.task_types.items()}
     redundancies |= current_app.extensions.get('vulyk_redundancies', {})
     if not dry_run:
-        yield from consistency.repair(redundancies, datetime.now(UTC))
+        yield from consistency.repair(redundancies, datetime.now(UTC), progress=progress)
         return
     number = AbstractTask._get_collection().count_documents({'load': None})
     if number:
         yield f'{number} tasks get a place in the order of tasks'
-    yield from (f'{problem.kind} {problem.id}: {problem.text}' for problem in consistency.check())
+    yield from (f'{problem.kind} {problem.id}: {problem.text}' for problem in consistency.check(progress=progress))
 
 
-def complete_links(dry_run: bool) -> Iterator[str]:
+def migrate_accounts(dry_run: bool, progress: Progress) -> Iterator[str]:
+    """Give every account a name of its own that is none of an address, and keys that can be unique."""
+    return accounts.migrate(dry_run=dry_run, progress=progress)
+
+
+def complete_links(dry_run: bool, progress: Progress) -> Iterator[str]:
     """Give links to sign-in services the part of their key that older versions did not have."""
     links = SocialAccount._get_collection()
     for link in list(links.find({'id_key': None}, {'provider': 1, 'uid': 1})):
@@ -113,3 +120,4 @@ def complete_links(dry_run: bool) -> Iterator[str]:
                 links.update_one({'_id': link['_id']}, {'$set': {'id_key': ''}})
             except DuplicateKeyError:
                 yield f'link {link["_id"]}: left alone, because there is another one of the same account'
+        progress(1)

@@ -28,6 +28,7 @@ from vulyk.models.exc import DatabaseError
 from vulyk.models.schema import Migration, Step
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
+from vulyk.terminal import Bar
 
 ADA, DOUBLE, BEN = (ObjectId(f'{number:024x}') for number in (1, 2, 3))
 RULE = '7345716447637073846'
@@ -319,6 +320,13 @@ def test_command_tells_what_it_does_and_that_it_is_done(command, old):
     assert 'migrations are to be done. Nothing was changed.' in command('--dry-run').stdout
     assert re.search(r'user .* becomes [\s\S]*\d migrations are done\.', command().stdout)
     assert command().stdout == 'Nothing to do.\n'
+
+
+def test_command_says_how_far_it_is(command, old, monkeypatch):
+    told = []
+    monkeypatch.setattr(Bar, 'advance', lambda bar, count=1: told.append(count))
+    command()
+    assert sum(told) >= get_db()['tasks'].count_documents({}) + get_db()['user'].count_documents({})
 
 
 def test_tasks_of_a_plugin_that_is_not_enabled_stop_it_before_anything_is_done(command, old):

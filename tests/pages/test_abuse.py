@@ -11,6 +11,7 @@ from vulyk.models.audit import AuditRecord
 from vulyk.models.pace import AnswerLimits
 from vulyk.models.tasks import AbstractAnswer, WithdrawnAnswer
 from vulyk.models.user import Group, User
+from vulyk.terminal import Bar
 
 
 @pytest.fixture
@@ -130,6 +131,13 @@ def test_command_suspends_and_withdraws_everything(runner, login, spammer):
         'user.suspend',
         'Typed at random',
     )
+
+
+def test_command_says_how_far_it_is(runner, spammer, monkeypatch):
+    told = []
+    monkeypatch.setattr(Bar, 'advance', lambda bar, count=1: told.append(count))
+    runner('admin', 'suspend', 'spammer', '--reason', 'x')
+    assert told == [1, 1, 1]
 
 
 def test_command_takes_a_username_and_can_be_repeated(runner, spammer):

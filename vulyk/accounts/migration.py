@@ -5,7 +5,7 @@ unique. After it every name is one that :func:`vulyk.models.usernames.check` tak
 started again, it goes on where it was; started a third time, it finds nothing to do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bson import ObjectId
@@ -17,10 +17,11 @@ from vulyk.models.user import User, key_of_email
 Stored = dict[str, Any]
 
 
-def migrate(*, dry_run: bool) -> Iterator[str]:
+def migrate(*, dry_run: bool, progress: Callable[[int], None] = lambda number: None) -> Iterator[str]:
     """Do everything that is left to do, and tell each name that changes; of several accounts the oldest keeps what they share.
 
     :param dry_run: only tell.
+    :param progress: called with the number of accounts that have been looked at since.
     """
     users = User._get_collection()
     names = {one['usernameKey']: one['_id'] for one in users.find({'usernameKey': {'$gte': ''}}, {'usernameKey': 1})}
@@ -46,6 +47,7 @@ def migrate(*, dry_run: bool) -> Iterator[str]:
             number += 1
             if not dry_run:
                 _store(stored['_id'], changes)
+        progress(1)
     if number:
         yield f'{number} accounts: name and address {"are to be" if dry_run else "are"} made unique'
 

@@ -10,7 +10,7 @@ from vulyk.accounts.models import Link
 from vulyk.cli.context import operator, with_database
 from vulyk.models import audit
 from vulyk.models.user import User
-from vulyk.terminal import json_option, print_json
+from vulyk.terminal import Bar, json_option, print_json
 
 
 def find_user(name: str) -> User:
@@ -77,8 +77,9 @@ def invite_command(email: str | None, as_json: bool) -> None:
 def migrate_command(dry_run: bool) -> None:
     """Give accounts of an older version whose name is an address a generated one; make names and addresses unique."""
     changes = 0
-    for text in migration.migrate(dry_run=dry_run):
-        changes += 1
-        click.echo(text)
+    with Bar(None, 'Comparing') as bar:
+        for text in migration.migrate(dry_run=dry_run, progress=bar.advance):
+            changes += 1
+            click.echo(text)
     if not changes:
         click.echo('Nothing to do.')

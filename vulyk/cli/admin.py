@@ -10,9 +10,10 @@ from vulyk.cli.context import TASK_TYPE, USER, operator, site, with_database
 from vulyk.ext import suspension
 from vulyk.models import audit, usernames
 from vulyk.models.task_types import AbstractTaskType
+from vulyk.models.tasks import AbstractAnswer
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User, key_of_email
-from vulyk.terminal import json_option, print_json_list
+from vulyk.terminal import Bar, json_option, print_json_list
 
 
 def list_admin() -> None:
@@ -55,7 +56,11 @@ def suspend(user: User, reason: str) -> int:
         raise click.BadParameter(f'{user.username} is an admin; take that away first with: admin remove')
     redundancies = {kind.type_name: kind.redundancy for kind in site().app.task_types.values()}
     suspension.switch_off(user, by=operator(), reason=reason)
-    return suspension.withdraw_everything(user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC))
+    answers = AbstractAnswer._get_collection().count_documents({'createdBy': user.id})
+    with Bar(answers, 'Taking back') as bar:
+        return suspension.withdraw_everything(
+            user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC), progress=bar.advance
+        )
 
 
 def check_admin(email: str, username: str, password: str) -> User:

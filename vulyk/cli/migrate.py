@@ -5,6 +5,7 @@ import click
 from vulyk import migrations
 from vulyk.cli.context import with_database
 from vulyk.models import schema
+from vulyk.terminal import Bar
 
 
 @click.command('migrate')
@@ -23,8 +24,9 @@ def migrate_command(dry_run: bool, redundancy: tuple[tuple[str, int], ...]) -> N
     Take a backup before, and let nobody work meanwhile.
     """
     number = len(schema.pending())
-    for text in migrations.run(dict(redundancy), dry_run=dry_run):
-        click.echo(text)
+    with Bar(None, 'Comparing') as bar:
+        for text in migrations.run(dict(redundancy), dry_run=dry_run, progress=bar.advance):
+            click.echo(text)
     if dry_run and number:
         click.echo(f'{number} migrations are to be done. Nothing was changed.')
     else:

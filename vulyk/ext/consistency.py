@@ -51,7 +51,7 @@ def repair(
     :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
     :param progress: called with the number of documents that have been looked at since.
     """
-    yield from _adopt_tasks(redundancies, now)
+    yield from _adopt_tasks(redundancies, now, progress)
     freed = reap(now)
     if freed:
         yield f'{freed} tasks had places whose time was over; they are free again.'
@@ -191,7 +191,7 @@ def _check_sessions() -> Iterator[Problem]:
         yield Problem('session', row['_id'], f'there are {row["number"]} work sessions of this user and task')
 
 
-def _adopt_tasks(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
+def _adopt_tasks(redundancies: dict[str, int], now: datetime, progress: Callable[[int], None]) -> Iterator[str]:
     """Give tasks of an older version, or of a plugin's own import, a place in the order in which tasks are handed out.
 
     Their loads appear when all of their tasks are in them, so that nobody walks past tasks that are not there yet.
@@ -210,6 +210,7 @@ def _adopt_tasks(redundancies: dict[str, int], now: datetime) -> Iterator[str]:
         }
         tasks.update_one({'_id': task['_id'], 'load': None}, [{'$set': place}, *leases.settle(now)])
         adopted += 1
+        progress(1)
     _publish_adopted(now)
     if adopted:
         yield f'{adopted} tasks had no place in the order of tasks; they have one now.'

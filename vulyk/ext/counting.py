@@ -178,18 +178,27 @@ def withdraw(answer_id: ObjectId, need: int, *, by: User | None, reason: str, no
 
 
 def withdraw_all(
-    user_id: ObjectId, since: datetime, redundancies: dict[str, int], *, by: User | None, reason: str, now: datetime
+    user_id: ObjectId,
+    since: datetime,
+    redundancies: dict[str, int],
+    *,
+    by: User | None,
+    reason: str,
+    now: datetime,
+    progress: Callable[[], None] = lambda: None,
 ) -> int:
     """Take back everything a user has answered since then, one answer after the other; can be repeated after a crash.
 
     :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
+    :param progress: called for each answer.
     :returns: the number of answers taken back.
     """
+    taken = 0
     given = AbstractAnswer._get_collection().find({'createdBy': user_id, 'createdAt': {'$gte': since}}, {'taskType': 1})
-    return sum(
-        withdraw(answer['_id'], redundancies.get(answer['taskType'], 1), by=by, reason=reason, now=now)
-        for answer in given
-    )
+    for answer in given:
+        taken += withdraw(answer['_id'], redundancies.get(answer['taskType'], 1), by=by, reason=reason, now=now)
+        progress()
+    return taken
 
 
 def set_redundancy(

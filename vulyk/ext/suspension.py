@@ -1,5 +1,6 @@
 """Switching accounts off, and on; and putting an end to abuse: everything an account has answered is taken back."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from bson import ObjectId
@@ -44,13 +45,20 @@ def set_active(user: User, active: bool, *, by: User | str) -> None:
 
 
 def withdraw_everything(
-    user_id: ObjectId, redundancies: dict[str, int], *, by: User | None, reason: str, now: datetime
+    user_id: ObjectId,
+    redundancies: dict[str, int],
+    *,
+    by: User | None,
+    reason: str,
+    now: datetime,
+    progress: Callable[[], None] = lambda: None,
 ) -> int:
     """Take back all answers of a user; tasks open again, totals and the game follow. Can be repeated after a crash.
 
     :param redundancies: answers needed by the tasks of each type, for tasks that do not say it themselves.
+    :param progress: called for each answer.
     :returns: how many answers there were.
     """
-    taken = counting.withdraw_all(user_id, EPOCH, redundancies, by=by, reason=reason, now=now)
+    taken = counting.withdraw_all(user_id, EPOCH, redundancies, by=by, reason=reason, now=now, progress=progress)
     counting.recount_user(user_id)
     return taken

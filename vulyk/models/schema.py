@@ -19,6 +19,9 @@ RESTORING = 'restore'  # the id of the note that a restore is under way
 _WRITTEN_FIRST = ('user', 'groups', 'tasks', 'reports', 'batches')
 
 
+Progress = Callable[[int], None]
+
+
 class Migration(Document):
     """A step a database has been through, or is in the middle of: then it has no ``finished_at``."""
 
@@ -34,13 +37,14 @@ class Migration(Document):
 class Step(NamedTuple):
     """A migration. Those of one ``owner`` (``core``, or a feature) are numbered from 1 and never change their numbers.
 
-    ``run`` is called with ``dry_run``, tells what it does, and only that if ``dry_run``. Killed and called again it goes on.
+    ``run`` is called with ``dry_run`` and ``progress``. It tells what it does, and only that if ``dry_run``; ``progress`` it
+    calls with the number of documents it has looked at since. Killed and called again it goes on.
     """
 
     owner: str
     number: int
     title: str
-    run: Callable[[bool], Iterator[str]]
+    run: Callable[[bool, Progress], Iterator[str]]
 
     @property
     def key(self) -> str:

@@ -227,9 +227,10 @@ def audit_command(sample: int, everybody: bool, usernames: tuple[str, ...]) -> N
 def migrate_command(dry_run: bool) -> None:
     """Bring the game of an older version up to date: exact amounts, lasting ids of rules. It may be repeated."""
     changes = 0
-    for text in migration.migrate(dry_run=dry_run):
-        changes += 1
-        click.echo(text)
+    with Bar(None, 'Converting') as bar:
+        for text in migration.migrate(dry_run=dry_run, progress=bar.advance):
+            changes += 1
+            click.echo(text)
     if not changes:
         click.echo('Nothing to do.')
 

@@ -9,7 +9,7 @@ nothing to do.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -34,14 +34,15 @@ _DUST = Decimal('0.000001')  # nobody has ever been given less; what is smaller 
 _MOVES = 'gamification.migration'  # old ids of rules → new ones, kept until nothing refers to the old ones
 
 
-def migrate(*, dry_run: bool) -> Iterator[str]:
+def migrate(*, dry_run: bool, progress: Callable[[int], None] = lambda number: None) -> Iterator[str]:
     """Do everything that is left to do, and tell each step.
 
     :param dry_run: only tell.
+    :param progress: called with the number of users that have been converted since.
     """
     yield from _drop_index_of_logos(dry_run)
     yield from _rename_rules(dry_run)
-    yield from _convert_users(dry_run)
+    yield from _convert_users(dry_run, progress)
 
 
 # --- funds --------------------------------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ def _follow(old_id: str, new_id: str) -> None:
 # --- users --------------------------------------------------------------------------------------------------------------
 
 
-def _convert_users(dry_run: bool) -> Iterator[str]:
+def _convert_users(dry_run: bool, progress: Callable[[int], None]) -> Iterator[str]:
     events, states = EventModel._get_collection(), UserStateModel._get_collection()
     numbers = {'$or': [{field: {'$type': ['double', 'int', 'long']}} for field in AMOUNTS.values()]}
     users = set(events.distinct('user', {'kind': {'$exists': False}})) | set(states.distinct('user', numbers))
@@ -107,6 +108,7 @@ def _convert_users(dry_run: bool) -> Iterator[str]:
         if not dry_run:
             UserStateModel.ensure(user_id)
             in_transaction(lambda user_id=user_id: _convert_user(user_id))
+        progress(1)
 
 
 def _convert_user(user_id: ObjectId) -> None:

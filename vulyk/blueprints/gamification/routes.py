@@ -73,7 +73,10 @@ class Gamification(VulykModule):
         database.add_models(*MODELS)
         schema.add_steps(
             Step(
-                self.name, 1, 'exact amounts, lasting ids of rules', lambda dry_run: migration.migrate(dry_run=dry_run)
+                self.name,
+                1,
+                'exact amounts, lasting ids of rules',
+                lambda dry_run, progress: migration.migrate(dry_run=dry_run, progress=progress),
             )
         )
         super().register(app, options)
