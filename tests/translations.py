@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import flask_admin
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po, write_po
@@ -16,6 +17,20 @@ SOURCES = [('**.py', 'python'), ('**/templates/**', 'jinja2')]
 OPTIONS = {  # a template that cannot be read is an error, not silence
     '**/templates/**': {'extensions': 'webassets.ext.jinja2.AssetsExtension', 'silent': 'false'}
 }
+# Of flask-admin, whose own translations are hardly any: what our pages of it say.
+ADMIN = Path(flask_admin.__file__).parent
+ADMIN_SOURCES = [
+    (f'{folder}{pattern}', method)
+    for folder, pattern, method in (
+        ('', 'base.py', 'python'),
+        ('', 'actions.py', 'python'),
+        ('model/', '*.py', 'python'),
+        ('form/', '*.py', 'python'),
+        ('contrib/mongoengine/', '*.py', 'python'),
+        ('templates/bootstrap4/admin/', '*.html', 'jinja2'),
+        ('templates/bootstrap4/admin/model/', '*.html', 'jinja2'),
+    )
+]
 LEFT_OUT = {'__pycache__', 'scaffold'}  # what "plugin new" begins with says its own
 PLACEHOLDER = re.compile(r'%\(\w+\)[sd]|\{\w*\}|<[^>]+>')
 
@@ -32,6 +47,10 @@ def extract(package: Path) -> Catalog:
         package, SOURCES, OPTIONS, KEYWORDS, directory_filter=lambda path: Path(path).name not in LEFT_OUT
     ):
         template.add(text, None, [(f'{package.name}/{source}', 0)], auto_comments=comments, context=context)
+    if package.name == 'vulyk':
+        keywords = {**KEYWORDS, '_gettext': None, '_ngettext': (1, 2)}
+        for source, _, text, *_ in extract_from_dir(ADMIN, ADMIN_SOURCES, OPTIONS, keywords):
+            template.add(text, None, [(f'flask_admin/{source}', 0)])
     return template
 
 

@@ -15,7 +15,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import current_app, g, has_request_context, request
-from flask_babel import Babel, Domain, get_locale
+from flask_babel import Babel, Domain, get_domain, get_locale
 from flask_babel.speaklater import LazyString
 from flask_login import current_user
 from pymongo.errors import ConnectionFailure
@@ -34,6 +34,7 @@ _FORMER_NAMES = {'ua': 'uk'}
 _FILE = Path('LC_MESSAGES', 'messages.po')
 _OWN = Path(__file__).parent / 'translations'
 TEXTS = 'vulyk_translations'
+_lent: set[Domain] = set()  # domains of libraries, which are there once in a process
 
 
 def init(app: 'Flask') -> None:
@@ -108,6 +109,30 @@ class Catalogues(Domain):
         if current_app.config['LANGUAGE'] == PSEUDO:
             return _pseudo
         return _merged(str(locale), tuple(current_app.extensions[TEXTS]))
+
+
+def lend_to(library: Domain) -> None:
+    """Have a library say what we say where we have the same text, and its own translations else."""
+    if library in _lent:
+        return
+    _lent.add(library)
+    theirs = library.get_translations
+
+    def ours_or_theirs() -> NullTranslations:
+        ours = get_domain().get_translations() if current_app else None
+        return _both(ours, theirs()) if isinstance(ours, Translations) else ours or NullTranslations()
+
+    library.get_translations = ours_or_theirs
+
+
+@cache
+def _both(ours: Translations, theirs: NullTranslations) -> Translations:
+    texts = Translations()
+    for catalogue in (theirs, ours):
+        if isinstance(catalogue, Translations):
+            texts.merge(catalogue)
+            texts.plural = catalogue.plural  # type: ignore[attr-defined]
+    return texts
 
 
 def _chosen() -> str:

@@ -483,6 +483,7 @@ class BatchView(AnswersMixin, ProjectView):
         'paused': lazy_gettext('Paused'),
         'redundancy': lazy_gettext('Answers per task'),
         'created_at': lazy_gettext('Loaded'),
+        'answers': lazy_gettext('Answers'),
         'batch_meta': lazy_gettext('Facts of its type'),
     }
     column_formatters = {

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app, g, request
-from flask_admin import Admin
+from flask_admin import Admin, babel
 from flask_admin.theme import Bootstrap4Theme
 from flask_babel import lazy_gettext
 
+from vulyk import languages
 from vulyk.admin import pages
 from vulyk.admin.background import JobView
 from vulyk.admin.dashboard import IndexView
@@ -21,6 +22,8 @@ def init(app: 'Flask') -> None:
     """Nothing unless ``ENABLE_ADMIN``; else ``app.admin`` takes further views until the first request."""
     if not app.config['ENABLE_ADMIN']:
         return
+    for library in (babel.domain, babel.wtforms_domain):
+        languages.lend_to(library)
     app.admin = Admin(
         app,
         name=app.config['SITE_NAME'],

@@ -42,7 +42,7 @@ def init(app: 'Flask') -> None:
     app.register_error_handler(exc.RateLimitError, lambda error: _too_often(app, error))
     app.register_error_handler(exc.InitializationError, lambda error: _misconfigured(app, error))
     app.register_error_handler(ConnectionFailure, lambda error: _database_away(app, error))
-    app.register_error_handler(CSRFError, lambda error: respond(app, HTTPStatus.BAD_REQUEST, _forged(error)))
+    app.register_error_handler(CSRFError, lambda _: respond(app, HTTPStatus.BAD_REQUEST, _forged()))
     app.register_error_handler(HTTPException, lambda error: _http_error(app, error))
 
 
@@ -89,12 +89,27 @@ def _http_error(app: 'Flask', error: HTTPException) -> Response:
     elif error.code == 413:
         message = gettext('result: what was sent is larger than this site takes (%(limit)s bytes).', limit=_limit(app))
     else:
-        message = error.description or error.name
+        message = _told(error)
     response = respond(app, error.code, message)
     for name, value in error.get_headers():
         if name.lower() not in ('content-type', 'content-length'):
             response.headers.add(name, value)
     return response
+
+
+def _told(error: HTTPException) -> str:
+    """What is said by whoever has raised it, else what its status means."""
+    if error.description and error.description != type(error).description:
+        return error.description
+    meanings = {
+        400: gettext('Something in it is missing, or not of the form it should have.'),
+        401: gettext('You are not signed in (any more). Please sign in.'),
+        403: gettext('Your account may not do this.'),
+        405: gettext('This address cannot be used in this way.'),
+        429: gettext('This was tried too often. Please wait a minute and try again.'),
+        500: gettext('The site has made a mistake, which is in its log now.'),
+    }
+    return meanings.get(error.code or 500, error.name)
 
 
 def _limit(app: 'Flask') -> str:
@@ -119,8 +134,8 @@ def _too_often(app: 'Flask', error: exc.RateLimitError) -> Response:
     return response
 
 
-def _forged(error: CSRFError) -> str:
-    return gettext('csrf_token: %(reason)s Reload the page and try again.', reason=error.description)
+def _forged() -> str:
+    return gettext('csrf_token: it is missing, too old, or not yours. Reload the page and try again.')
 
 
 def _misconfigured(app: 'Flask', error: exc.InitializationError) -> Response:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from bson import ObjectId
+from flask_babel import gettext
 from pymongo import ReturnDocument
 
 from vulyk import signals
@@ -52,7 +53,7 @@ def recount_task(task_id: str, need: int, now: datetime, *, keep_early: bool = T
         tasks, answers = AbstractTask._get_collection(), AbstractAnswer._get_collection()
         task = tasks.find_one({'_id': task_id})
         if task is None:
-            raise TaskNotFoundError(f'There is no task {task_id}.')
+            raise TaskNotFoundError(gettext('There is no task %(task)s.', task=task_id))
         given = list(answers.find({'task': task_id}, {'createdBy': 1, 'extra': 1}, sort=[('createdAt', 1), ('_id', 1)]))
         places = task.get('need') or need
         hidden = bool(task.get('hidden'))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
+from flask_babel import gettext
 from pymongo.errors import DuplicateKeyError
 
 from vulyk import zones
@@ -57,16 +58,25 @@ class WorkSessionManager:
         """
         session = self._of(task, user_id, end_time=None).first()
         if session is None:
-            raise WorkSessionLookUpError(f'There is no open work session of this user for task {task.id}.')
+            raise WorkSessionLookUpError(
+                gettext('There is no open work session of this user for task %(task)s.', task=task.id)
+            )
         passed = (self.clock() - aware(session.start_time)).total_seconds()
         if seconds < 0 or session.activity + seconds > passed:
             raise WorkSessionUpdateError(
-                f'seconds: {seconds} is not possible; {session.activity} are recorded, {passed:.0f} have passed.'
+                gettext(
+                    'seconds: %(seconds)s is not possible; %(activity)s are recorded, %(passed)s have passed.',
+                    seconds=seconds,
+                    activity=session.activity,
+                    passed=f'{passed:.0f}',
+                )
             )
         # The condition repeats the limit, because two browser tabs may report at the same time.
         limit = {'end_time': None, 'activity__lte': int(passed) - seconds}
         if not self._of(task, user_id, **limit).update_one(inc__activity=seconds):
-            raise WorkSessionUpdateError(f'seconds: {seconds} is more than has passed since the session began.')
+            raise WorkSessionUpdateError(
+                gettext('seconds: %(seconds)s is more than has passed since the session began.', seconds=seconds)
+            )
 
     def end_work_session(
         self, task: AbstractTask, user_id: ObjectId, answer: AbstractAnswer, activity: int = 0, zone: str | None = None
@@ -99,7 +109,7 @@ class WorkSessionManager:
             )
         except DuplicateKeyError as error:
             raise WorkSessionUpdateError(
-                f'The work session of this user for task {task.id} is finished already.'
+                gettext('The work session of this user for task %(task)s is finished already.', task=task.id)
             ) from error
         after_commit(lambda: tell_task_done(self, answer))
         return (now - aware(before['start_time'])).total_seconds() if before else float(activity)
@@ -110,7 +120,9 @@ class WorkSessionManager:
         :raises WorkSessionLookUpError: there is no open session; a finished one is never deleted.
         """
         if not self._of(task, user_id, end_time=None).delete():
-            raise WorkSessionLookUpError(f'There is no open work session of this user for task {task.id}.')
+            raise WorkSessionLookUpError(
+                gettext('There is no open work session of this user for task %(task)s.', task=task.id)
+            )
 
     def _of(self, task: AbstractTask, user_id: ObjectId, **more: Any) -> Any:
         return self.work_session.objects(user=user_id, task=task, **more)

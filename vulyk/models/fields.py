@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import bson
+from flask_babel import gettext
 from mongoengine.base import BaseField
 
 from vulyk.models.exc import MalformedResultError, ResultTooLargeError
@@ -28,17 +29,27 @@ def parse_json_object(text: str | bytes, *, what: str = 'result') -> dict[str, A
         try:
             text = text.decode('utf-8')
         except UnicodeDecodeError as error:
-            raise MalformedResultError(f'{what}: byte {error.start} is not valid UTF-8.') from error
+            raise MalformedResultError(
+                gettext('%(what)s: byte %(start)s is not valid UTF-8.', what=what, start=error.start)
+            ) from error
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except _ConstantError as error:
-        raise MalformedResultError(f'{what}: {error} is not a JSON number; send null or a text instead.') from error
+        raise MalformedResultError(
+            gettext('%(what)s: %(value)s is not a JSON number; send null or a text instead.', what=what, value=error)
+        ) from error
     except RecursionError as error:
-        raise MalformedResultError(f'{what}: nested deeper than {MAX_DEPTH} levels.') from error
+        raise MalformedResultError(
+            gettext('%(what)s: nested deeper than %(limit)s levels.', what=what, limit=MAX_DEPTH)
+        ) from error
     except ValueError as error:
-        raise MalformedResultError(f'{what}: not valid JSON ({error}).') from error
+        raise MalformedResultError(
+            gettext('%(what)s: not valid JSON (%(reason)s).', what=what, reason=error)
+        ) from error
     if not isinstance(value, dict):
-        raise MalformedResultError(f'{what}: must be a JSON object, not {_json_kind(value)}.')
+        raise MalformedResultError(
+            gettext('%(what)s: must be a JSON object, not %(value)s.', what=what, value=_json_kind(value))
+        )
     check_storable(value, what=what)
     return value
 
@@ -49,9 +60,18 @@ def check_storable(value: dict[str, Any], *, what: str = 'result') -> None:
     try:
         size = len(bson.encode({'value': value}))
     except (bson.errors.InvalidDocument, OverflowError) as error:
-        raise MalformedResultError(f'{what}: cannot be stored ({error}).') from error
+        raise MalformedResultError(
+            gettext('%(what)s: cannot be stored (%(reason)s).', what=what, reason=error)
+        ) from error
     if size > MAX_BSON_BYTES:
-        raise ResultTooLargeError(f'{what}: {size:,} bytes are more than the {MAX_BSON_BYTES:,} that can be stored.')
+        raise ResultTooLargeError(
+            gettext(
+                '%(what)s: %(size)s bytes are more than the %(limit)s that can be stored.',
+                what=what,
+                size=f'{size:,}',
+                limit=f'{MAX_BSON_BYTES:,}',
+            )
+        )
 
 
 class VerbatimField(BaseField):  # type: ignore[misc]  # mongoengine has no types
@@ -64,7 +84,7 @@ class VerbatimField(BaseField):  # type: ignore[misc]  # mongoengine has no type
 
     def validate(self, value: Any) -> None:
         if not isinstance(value, dict):
-            self.error('Only JSON objects (dictionaries) may be used here')
+            self.error(gettext('Only JSON objects (dictionaries) may be used here'))
         try:
             check_storable(value, what=self.name or 'value')
         except MalformedResultError as error:
@@ -109,13 +129,19 @@ def _needs_wrapping(value: Any) -> bool:
 
 def _check(value: Any, path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise MalformedResultError(f'{path.split(".")[0]}: nested deeper than {MAX_DEPTH} levels.')
+        raise MalformedResultError(
+            gettext('%(what)s: nested deeper than %(limit)s levels.', what=path.split('.')[0], limit=MAX_DEPTH)
+        )
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise MalformedResultError(f'{path}: the key {key!r} is not a text.')
+                raise MalformedResultError(
+                    gettext('%(path)s: the key %(key)s is not a text.', path=path, key=repr(key))
+                )
             if '\0' in key:
-                raise MalformedResultError(f'{path}: the key {key!r} holds a NUL character.')
+                raise MalformedResultError(
+                    gettext('%(path)s: the key %(key)s holds a NUL character.', path=path, key=repr(key))
+                )
             _check_text(key, path)
             _check(item, f'{path}.{key}', depth + 1)
     elif isinstance(value, list):
@@ -127,19 +153,25 @@ def _check(value: Any, path: str, depth: int) -> None:
         pass
     elif isinstance(value, int):
         if not -_INT64 <= value < _INT64:
-            raise MalformedResultError(f'{path}: the number does not fit 64 bit; send it as a text.')
+            raise MalformedResultError(
+                gettext('%(path)s: the number does not fit 64 bit; send it as a text.', path=path)
+            )
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise MalformedResultError(f'{path}: {value} is not a JSON number.')
+            raise MalformedResultError(gettext('%(path)s: %(value)s is not a JSON number.', path=path, value=value))
     else:
-        raise MalformedResultError(f'{path}: {type(value).__name__} is not a JSON value.')
+        raise MalformedResultError(
+            gettext('%(path)s: %(name)s is not a JSON value.', path=path, name=type(value).__name__)
+        )
 
 
 def _check_text(text: str, path: str) -> None:
     try:
         text.encode('utf-8')
     except UnicodeEncodeError as error:
-        raise MalformedResultError(f'{path}: half of a surrogate pair at character {error.start}.') from error
+        raise MalformedResultError(
+            gettext('%(path)s: half of a surrogate pair at character %(start)s.', path=path, start=error.start)
+        ) from error
 
 
 class _ConstantError(Exception):
@@ -153,5 +185,12 @@ def _refuse_constant(name: str) -> None:
 def _json_kind(value: Any) -> str:
     if value is None:
         return 'null'
-    kinds = {bool: 'true or false', list: 'a list', str: 'a text', int: 'a number', float: 'a number'}
+    number = gettext('a number')
+    kinds: dict[type, str] = {
+        bool: gettext('true or false'),
+        list: gettext('a list'),
+        str: gettext('a text'),
+        int: number,
+        float: number,
+    }
     return kinds[type(value)]

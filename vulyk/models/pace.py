@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask_babel import gettext
 from pymongo import ReturnDocument
 
 from vulyk.models.exc import RateLimitError, TaskPermissionError
@@ -47,7 +48,7 @@ def count_answer(user: User, now: datetime, limits: AnswerLimits) -> None:
     if counted is None:
         return
     if counted.get('active') is False:
-        raise TaskPermissionError('This account has been switched off.')
+        raise TaskPermissionError(gettext('This account has been switched off.'))
     if 0 < limits.per_minute < counted['pace']['number']:
         raise RateLimitError(max(int((minute + 1) * 60 - now.timestamp()), 1))
     old_enough = user.id.generation_time + limits.new_for

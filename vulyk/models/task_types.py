@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bson import ObjectId
+from flask_babel import gettext
 from mongoengine.errors import NotUniqueError, ValidationError
 from pymongo import ReturnDocument
 
@@ -417,7 +418,9 @@ class AbstractTaskType:
             if before is None:
                 raise TaskNotFoundError(self._no_such_task(task_id))
             if user.id in (before.get('usersProcessed') or []):
-                raise TaskSkipError(f'Task {task_id} cannot be skipped: you have answered it already.')
+                raise TaskSkipError(
+                    gettext('Task %(task)s cannot be skipped: you have answered it already.', task=task_id)
+                )
             Progress.let_go(self.type_name, user.id, task_id)
             with suppress(WorkSessionLookUpError):  # skipped without having been shown
                 self.work_session_manager.delete_work_session(self._document(before), user.id)
@@ -457,7 +460,7 @@ class AbstractTaskType:
         :raises RateLimitError: too many answers.
         """
         if not isinstance(result, dict):
-            raise MalformedResultError('result: must be a JSON object.')
+            raise MalformedResultError(gettext('result: must be a JSON object.'))
         check_storable(result)
 
         def store() -> tuple[AbstractAnswer, str | None]:
@@ -484,7 +487,9 @@ class AbstractTaskType:
             previous = self.answer_model.objects(task=task, created_by=user.id).no_dereference().first()
             if previous is not None and _same_json(previous.result, result):
                 return previous, None
-            raise AnswerConflictError(f'result: you have answered task {task_id} already, differently.')
+            raise AnswerConflictError(
+                gettext('result: you have answered task %(task)s already, differently.', task=task_id)
+            )
         self.validate_result(task, result)
         now = self.clock()
         answer = self.answer_model(task=task, created_by=user, created_at=now, task_type=self.type_name, result=result)
@@ -561,11 +566,17 @@ class AbstractTaskType:
         """
         answer = self.answer_model.objects(task=task_id, created_by=user.id, task_type=self.type_name).first()
         if answer is None:
-            raise TaskNotFoundError(f'You have given no answer to task {task_id}.')
+            raise TaskNotFoundError(gettext('You have given no answer to task %(task)s.', task=task_id))
         now = self.clock()
         if now - aware(answer.created_at) > self.withdraw_within:
             minutes = int(self.withdraw_within.total_seconds() // 60)
-            raise AnswerWithdrawalError(f'Task {task_id}: an answer can be taken back for {minutes} minutes only.')
+            raise AnswerWithdrawalError(
+                gettext(
+                    'Task %(task)s: an answer can be taken back for %(minutes)s minutes only.',
+                    task=task_id,
+                    minutes=minutes,
+                )
+            )
         counting.withdraw(answer.id, self.redundancy, by=user, reason='', now=now)
 
     # --- people -------------------------------------------------------------------------------------------------------
@@ -597,14 +608,14 @@ class AbstractTaskType:
         return self._document(raw)
 
     def _no_such_task(self, task_id: str) -> str:
-        return f'There is no task {task_id} of type {self.type_name}.'
+        return gettext('There is no task %(task)s of type %(type)s.', task=task_id, type=self.type_name)
 
 
 def _checked(record: Any, number: int) -> dict[str, Any]:
     if not isinstance(record, dict):
-        raise TaskImportError('a task must be a JSON object.', number)
+        raise TaskImportError(gettext('a task must be a JSON object.'), number)
     if not record:
-        raise TaskImportError('a task must not be empty.', number)
+        raise TaskImportError(gettext('a task must not be empty.'), number)
     try:
         check_storable(record, what='task')
     except MalformedResultError as error:

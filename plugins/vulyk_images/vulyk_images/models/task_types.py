@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flask_babel import gettext, lazy_gettext
+
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.task_types import AbstractTaskType
 from vulyk_images.models.tasks import ImageAnswer, ImageTask
@@ -14,8 +16,8 @@ class ImageChoiceTaskType(AbstractTaskType):
     answer_model = ImageAnswer
     task_model = ImageTask
 
-    name = 'Cats in photos'
-    description = 'Look at a photo and say which kind of cat it shows: domestic, small wild or big.'
+    name = lazy_gettext('Cats in photos')
+    description = lazy_gettext('Look at a photo and say which kind of cat it shows: domestic, small wild or big.')
 
     type_name = 'images'
     template = 'index.html'
@@ -45,13 +47,15 @@ class ImageChoiceTaskType(AbstractTaskType):
         """
         unknown = sorted(set(result) - {'choice'})
         if unknown:
-            raise TaskValidationError(f'result: unknown field {unknown[0]!r}; the only field is "choice".')
+            raise TaskValidationError(
+                gettext('result: unknown field %(unknown)s; the only field is "choice".', unknown=repr(unknown[0]))
+            )
         if 'choice' not in result:
-            raise TaskValidationError('choice: it is missing; choose one of the answers.')
+            raise TaskValidationError(gettext('choice: it is missing; choose one of the answers.'))
         chosen = result['choice']
         # 1 == True == 1.0 in Python, but they are different answers in JSON.
         if not any(type(choice) is type(chosen) and choice == chosen for choice in task.choices):
-            raise TaskValidationError('choice: it is not one of the answers this task offers.')
+            raise TaskValidationError(gettext('choice: it is not one of the answers this task offers.'))
 
     def sample_result(self, answer: str) -> dict[str, Any]:
         """The result that stands for a label in ``samples/answers.csv``."""

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from flask_babel import gettext, lazy_gettext
+
 from vulyk.blueprints.gamification.models.task_types import AbstractGamifiedTaskType
 from vulyk.models.exc import TaskValidationError
 from vulyk_records.models.tasks import MAX_CHARACTERS, Field, RecordsAnswer, RecordsTask
@@ -18,8 +20,8 @@ class RecordsTaskType(AbstractGamifiedTaskType):
     answer_model = RecordsAnswer
     task_model = RecordsTask
 
-    name = 'Cards of a library catalogue'
-    description = (
+    name = lazy_gettext('Cards of a library catalogue')
+    description = lazy_gettext(
         'Look at an index card of a hundred years ago and copy author, title, place, year and pages into a form.'
     )
 
@@ -65,7 +67,12 @@ class RecordsTaskType(AbstractGamifiedTaskType):
         """
         unknown = sorted(set(result) - {'fields', 'illegible'})
         if unknown:
-            raise TaskValidationError(f'result: unknown field {unknown[0]!r}; the fields are "fields" and "illegible".')
+            raise TaskValidationError(
+                gettext(
+                    'result: unknown field %(unknown)s; the fields are "fields" and "illegible".',
+                    unknown=repr(unknown[0]),
+                )
+            )
         fields = task.form_fields(self.known_fields)
         texts, illegible = result.get('fields'), result.get('illegible', [])
         _check_names(texts, illegible, [field.name for field in fields])
@@ -75,45 +82,63 @@ class RecordsTaskType(AbstractGamifiedTaskType):
 
 def _check_names(texts: Any, illegible: Any, names: list[str]) -> None:
     if not isinstance(texts, dict):
-        raise TaskValidationError('fields: must be an object with a text or null for each field of the task.')
+        raise TaskValidationError(gettext('fields: must be an object with a text or null for each field of the task.'))
     missing = [name for name in names if name not in texts]
     if missing:
         raise TaskValidationError(
-            f'fields.{missing[0]}: it is missing; give a text, or null when the card says nothing.'
+            gettext(
+                'fields.%(missing)s: it is missing; give a text, or null when the card says nothing.',
+                missing=missing[0],
+            )
         )
     unknown = sorted(set(texts) - set(names))
     if unknown:
-        raise TaskValidationError(f'fields.{unknown[0]}: the task has no such field.')
+        raise TaskValidationError(gettext('fields.%(unknown)s: the task has no such field.', unknown=unknown[0]))
     if not isinstance(illegible, list) or not all(isinstance(name, str) for name in illegible):
-        raise TaskValidationError('illegible: must be a list of names of fields.')
+        raise TaskValidationError(gettext('illegible: must be a list of names of fields.'))
     if len(set(illegible)) < len(illegible):
-        raise TaskValidationError('illegible: every name may be there only once.')
+        raise TaskValidationError(gettext('illegible: every name may be there only once.'))
     unknown = sorted(set(illegible) - set(names))
     if unknown:
-        raise TaskValidationError(f'illegible: the task has no field {unknown[0]!r}.')
+        raise TaskValidationError(gettext('illegible: the task has no field %(unknown)s.', unknown=repr(unknown[0])))
 
 
 def _check_text(field: Field, text: Any, is_illegible: bool) -> None:
     where = f'fields.{field.name}'
     if is_illegible:
         if text is not None:
-            raise TaskValidationError(f'{where}: must be null, since the field is marked as illegible.')
+            raise TaskValidationError(
+                gettext('%(where)s: must be null, since the field is marked as illegible.', where=where)
+            )
         return
     if text is None:
         if field.required:
-            raise TaskValidationError(f'{where}: it is required; type what the card says, or mark it as illegible.')
+            raise TaskValidationError(
+                gettext('%(where)s: it is required; type what the card says, or mark it as illegible.', where=where)
+            )
         return
     if not isinstance(text, str) or not text:
-        raise TaskValidationError(f'{where}: must be a text that is not empty, or null when the card says nothing.')
+        raise TaskValidationError(
+            gettext('%(where)s: must be a text that is not empty, or null when the card says nothing.', where=where)
+        )
     if text != text.strip() or any(unicodedata.category(character) in CONTROLS for character in text):
-        raise TaskValidationError(f'{where}: must be one line without white space at its ends.')
+        raise TaskValidationError(gettext('%(where)s: must be one line without white space at its ends.', where=where))
     if not unicodedata.is_normalized('NFC', text):
-        raise TaskValidationError(f'{where}: letters and their marks must be composed (Unicode NFC).')
+        raise TaskValidationError(
+            gettext('%(where)s: letters and their marks must be composed (Unicode NFC).', where=where)
+        )
     if len(text) > field.max_length:
-        raise TaskValidationError(f'{where}: {len(text)} characters are too many, the limit is {field.max_length}.')
+        raise TaskValidationError(
+            gettext(
+                '%(where)s: %(number)s characters are too many, the limit is %(max_length)s.',
+                where=where,
+                number=len(text),
+                max_length=field.max_length,
+            )
+        )
     pattern = _compiled(field.pattern)
     if pattern and not pattern.fullmatch(text):
-        raise TaskValidationError(f'{where}: it is not in the form that this field expects.')
+        raise TaskValidationError(gettext('%(where)s: it is not in the form that this field expects.', where=where))
 
 
 def _compiled(pattern: str) -> re.Pattern[str] | None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from flask_babel import gettext, lazy_gettext
+
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.task_types import AbstractTaskType
 from vulyk_tagging.models.tasks import TaggingAnswer, TaggingTask
@@ -17,8 +19,10 @@ class TaggingTaskType(AbstractTaskType):
     answer_model = TaggingAnswer
     task_model = TaggingTask
 
-    name = 'Names in novels'
-    description = 'Read a sentence of an old novel and mark the names in it: people, places, buildings, organisations.'
+    name = lazy_gettext('Names in novels')
+    description = lazy_gettext(
+        'Read a sentence of an old novel and mark the names in it: people, places, buildings, organisations.'
+    )
 
     type_name = 'tagging'
     template = 'index.html'
@@ -54,10 +58,14 @@ class TaggingTaskType(AbstractTaskType):
         """
         unknown = sorted(set(result) - {'spans'})
         if unknown:
-            raise TaskValidationError(f'result: unknown field {unknown[0]!r}; the only field is "spans".')
+            raise TaskValidationError(
+                gettext('result: unknown field %(unknown)s; the only field is "spans".', unknown=repr(unknown[0]))
+            )
         spans = result.get('spans')
         if not isinstance(spans, list):
-            raise TaskValidationError('spans: must be a list; an empty one says that there is nothing to mark.')
+            raise TaskValidationError(
+                gettext('spans: must be a list; an empty one says that there is nothing to mark.')
+            )
         text, labels = task.text, task.labels
         for number, span in enumerate(spans):
             _check_span(span, f'spans[{number}]', text, labels)
@@ -65,27 +73,51 @@ class TaggingTaskType(AbstractTaskType):
         for number, span in enumerate(spans):
             facts = (span['start'], span['end'], span['label'])
             if facts in seen:
-                raise TaskValidationError(f'spans[{number}]: the same span with the same label is there already.')
+                raise TaskValidationError(
+                    gettext('spans[%(number)s]: the same span with the same label is there already.', number=number)
+                )
             seen.add(facts)
         for number, (span, following) in enumerate(pairwise(spans), 1):
             if following['start'] < span['start']:
-                raise TaskValidationError(f'spans[{number}].start: spans must be in order of their start.')
+                raise TaskValidationError(
+                    gettext('spans[%(number)s].start: spans must be in order of their start.', number=number)
+                )
             if following['start'] < span['end'] and not self.allow_overlaps:
-                raise TaskValidationError(f'spans[{number}]: it overlaps the span before it.')
+                raise TaskValidationError(gettext('spans[%(number)s]: it overlaps the span before it.', number=number))
 
 
 def _check_span(span: Any, where: str, text: str, labels: list[str]) -> None:
     if not isinstance(span, dict) or set(span) != set(SPAN_FIELDS):
-        raise TaskValidationError(f'{where}: must be an object with the fields {", ".join(SPAN_FIELDS)}.')
+        raise TaskValidationError(
+            gettext(
+                '%(where)s: must be an object with the fields %(names)s.', where=where, names=', '.join(SPAN_FIELDS)
+            )
+        )
     start, end = span['start'], span['end']
     for field in ('start', 'end'):
         if type(span[field]) is not int:  # True is an int in Python, but not in JSON
-            raise TaskValidationError(f'{where}.{field}: must be a whole number.')
+            raise TaskValidationError(gettext('%(where)s.%(field)s: must be a whole number.', where=where, field=field))
     if not 0 <= start < end:
-        raise TaskValidationError(f'{where}.start: must be 0 or more, and less than the end.')
+        raise TaskValidationError(gettext('%(where)s.start: must be 0 or more, and less than the end.', where=where))
     if end > len(text):
-        raise TaskValidationError(f'{where}.end: {end} is beyond the text, which has {len(text)} characters.')
+        raise TaskValidationError(
+            gettext(
+                '%(where)s.end: %(end)s is beyond the text, which has %(number)s characters.',
+                where=where,
+                end=end,
+                number=len(text),
+            )
+        )
     if span['label'] not in labels:
-        raise TaskValidationError(f'{where}.label: it is not one of the labels this task offers.')
+        raise TaskValidationError(
+            gettext('%(where)s.label: it is not one of the labels this task offers.', where=where)
+        )
     if span['text'] != text[start:end]:
-        raise TaskValidationError(f'{where}.text: it is not what stands from {start} to {end} in the text of the task.')
+        raise TaskValidationError(
+            gettext(
+                '%(where)s.text: it is not what stands from %(start)s to %(end)s in the text of the task.',
+                where=where,
+                start=start,
+                end=end,
+            )
+        )
