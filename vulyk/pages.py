@@ -70,6 +70,7 @@ def init(app: 'Flask') -> None:
     app.add_url_rule('/type/<type_id>/progress/<task_id>', 'task_progress', task_progress)
     app.add_url_rule('/media/<type_id>/<digest>', 'media', media)
     app.before_request(close_site)
+    app.before_request(keep_people_apart)
 
 
 def answers_json(view: View) -> View:
@@ -100,6 +101,14 @@ def finishes_task_in_hand() -> bool:
     path = request.view_args or {}
     task_type = current_app.task_types.get(path.get('type_id', '')) if request.endpoint == 'done' else None
     return bool(task_type and current_user.is_authenticated and task_type.has_in_hand(me(), path['task_id']))
+
+
+def keep_people_apart() -> None:
+    """Refuse what comes from a page that was made for somebody else: people may share a browser, and leave tabs open."""
+    meant = request.headers.get('X-Vulyk-User')  # sent by base.js
+    if not meant or current_user.is_anonymous or meant == str(current_user.id) or request.endpoint == 'session_info':
+        return
+    abort(HTTPStatus.UNAUTHORIZED, gettext('Somebody else is signed in now. Please sign in again.'))
 
 
 def me() -> User:
@@ -242,7 +251,8 @@ _landing = Recent(_read_landing, seconds=10)
 def card(kind: 'AbstractTaskType') -> dict[str, Any]:
     """What home pages tell of a project: ``to_dict()``, its batches, and
 
-    ``picture`` (an address or ''), ``needs``, ``seconds`` (of work on one task, 0: not known), ``active`` (people).
+    ``picture`` (an address or ''), ``needs``, ``seconds`` (of work on one task,
+    measured, or estimated by the plugin; 0: not known), ``active`` (people).
     """
     folder = f'{current_app.config["COLLECT_PLUGIN_DIR_PREFIX"]}{kind.package}'
     return {
@@ -250,7 +260,7 @@ def card(kind: 'AbstractTaskType') -> dict[str, Any]:
         **open_batches(kind.type_name),
         'picture': url_for('static', filename=f'{folder}/{kind.picture}') if kind.picture else '',
         'needs': kind.needs,
-        'seconds': figures.seconds_per_task().get(kind.type_name, 0),
+        'seconds': figures.seconds_per_task().get(kind.type_name, kind.seconds_per_task),
         'active': figures.active_people().get(kind.type_name, 0),
     }
 
@@ -526,9 +536,6 @@ def my_task_type(type_id: str) -> 'AbstractTaskType':
     """The task type of that name, if somebody is signed in who may work on it."""
     if current_user.is_anonymous:
         abort(HTTPStatus.UNAUTHORIZED, gettext('You are not signed in (any more). Please sign in.'))
-    meant = request.headers.get('X-Vulyk-User')  # sent by base.js: for whom the page was made
-    if meant and meant != str(current_user.id):
-        abort(HTTPStatus.UNAUTHORIZED, gettext('Somebody else is signed in now. Please sign in again.'))
     return resolve_task_type(type_id, current_app.task_types, current_user)
 
 

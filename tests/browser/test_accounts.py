@@ -70,7 +70,7 @@ def test_from_registration_to_farewell(page: Page, site, mailbox, watch):
     mailbox.read()
 
     page.locator('.vk-menu summary').click()
-    page.get_by_role('link', name='Your account').click()
+    page.get_by_role('link', name='My account').click()
     with page.expect_download() as download:
         page.get_by_role('link', name='Download my data').click()
     assert len(json.loads(Path(download.value.path()).read_text())['answers']) == 1

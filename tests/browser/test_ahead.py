@@ -153,6 +153,11 @@ def test_skipped_task_comes_back_by_undo_and_its_answer_counts(page, user, line)
     page.get_by_role('button', name='Undo').click()
     assert shown(page) == line['id']
     expect(page.locator('#vt-text')).to_have_value('half')
+    shown_after(page, skip(page).click)
+    page.locator('.vk-toast-close').click()
+    page.locator('.vk-more summary').press('Enter')  # for those who are slower than the message
+    page.get_by_role('button', name='Back to the skipped task').press('Enter')
+    assert shown(page) == line['id']
     shown_after(page, submit(page).click)
     assert shown(page) == line['ahead'][0]['id']
     assert stored(user) == ['half']

@@ -59,7 +59,7 @@ def test_wall_shows_earned_badges_and_progress_of_the_others(mine, play, member)
     assert re.search(r'/gamification/static/badges/first-cell.svg\?v=\w+', page)
     assert 'https://badges.example/w.png' in page
     for text in (
-        'Earned on <time>2026-11-20</time>',
+        'Earned on <time datetime="2026-11-20">Nov 20, 2026</time>',
         '3 of 10',
         'Extra points: 7',
         '3 of 4',
@@ -112,7 +112,7 @@ def test_my_events_tell_everything_that_happened(mine, play, member):
         'You gave 0.5 coins to Lamp',
         '−0.5 coins',
         'You took an answer back',
-        '2026-11-20 12:00',
+        'Nov 20, 2026, 12:00',
     ):
         assert text in page
 
@@ -193,8 +193,13 @@ def test_time_of_an_event_is_that_of_the_volunteer(mine, play, member):
     since = state_of(member)['zones'][0]['since']
     play.answer(member, at=since.replace(year=since.year + 1, month=6, day=1, hour=20, minute=30, tzinfo=UTC))
     year = since.year + 1
-    assert f'{year}-06-02 05:30' in mine.get('/gamification/my/events').text
+    assert f'Jun 2, {year}, 5:30' in mine.get('/gamification/my/events').text
     assert datetime(year, 6, 1, 20, 30, tzinfo=UTC) > datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_page_made_for_somebody_else_is_told_nothing(mine):
+    response = mine.get('/gamification/news', headers={'X-Vulyk-User': str(make_user().id)})
+    assert (response.status_code, response.json['result']) == (401, {})
 
 
 def test_scripts_styles_and_pictures_are_served(client):

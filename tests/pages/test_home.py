@@ -32,6 +32,11 @@ def test_card_tells_how_long_a_task_takes_who_is_there_and_what_it_needs(app, pl
     assert 'Needs a precise pointer' in text
 
 
+def test_estimate_of_the_plugin_is_told_until_answers_are_measured(plain, login, monkeypatch):
+    monkeypatch.setattr(type(plain), 'seconds_per_task', 45)
+    assert 'about 45 s per task' in login(factories.make_user()).get('/').text
+
+
 def test_home_leads_back_to_the_work_of_before(worker, login):
     text = login(worker).get('/').text
     assert 'Go on with “Plain tasks”' in text
@@ -65,6 +70,7 @@ def test_languages_are_called_by_their_names(app, tag, name):
 @pytest.mark.parametrize(
     ('name', 'value', 'reason'),
     [
+        ('seconds_per_task', 'a minute', 'seconds_per_task must be a whole number, or 0'),
         ('needs', ('smell',), 'needs must be a tuple of any of sight, hearing, pointer'),
         ('picture', 'static/none.svg', 'its picture “static/none.svg” is not in its folder static/'),
         ('picture', '../secret.svg', 'its picture “../secret.svg” is not in its folder static/'),

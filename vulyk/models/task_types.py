@@ -84,6 +84,7 @@ class AbstractTaskType:
 
     # What volunteers are told before they start
     needs: tuple[str, ...] = ()
+    seconds_per_task: int = 0
     picture: str = ''
 
     # How it looks
@@ -127,6 +128,10 @@ class AbstractTaskType:
         _require(
             isinstance(self.needs, tuple | list) and set(self.needs) <= set(NEEDS),
             f'needs must be a tuple of any of {", ".join(NEEDS)}',
+        )
+        _require(
+            isinstance(self.seconds_per_task, int) and self.seconds_per_task >= 0,
+            'seconds_per_task must be a whole number, or 0',
         )
 
     # --- facts --------------------------------------------------------------------------------------------------------

@@ -83,10 +83,16 @@
   const isSafe = method => /^(GET|HEAD|OPTIONS|TRACE)$/i.test(method || 'GET');
   const isOurs = address => new URL(address, location.href).origin === location.origin;
 
-  /** `fetch` for plugins: the same, with the CSRF token on everything that changes something on this site. */
+  /**
+   * `fetch` for plugins: the same, with the CSRF token on everything that changes something on this site, and with the user
+   * the page was made for: the site refuses it when somebody else has signed in with this browser since.
+   */
   function fetchWithToken(address, options = {}) {
     const headers = new Headers(options.headers);
-    if (!isSafe(options.method) && isOurs(address)) { headers.set('X-CSRFToken', token()); }
+    if (isOurs(address)) {
+      if (me) { headers.set('X-Vulyk-User', me); }
+      if (!isSafe(options.method)) { headers.set('X-CSRFToken', token()); }
+    }
     return fetch(address, {credentials: 'same-origin', ...options, headers});
   }
 
@@ -97,7 +103,7 @@
   async function request(address, form) {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), form ? WRITE_TIMEOUT_MS : READ_TIMEOUT_MS);
-    const headers = {Accept: 'application/json', 'X-Requested-With': 'XMLHttpRequest', 'X-Vulyk-User': me};
+    const headers = {Accept: 'application/json', 'X-Requested-With': 'XMLHttpRequest'};
     try {
       const response = await fetchWithToken(address, {
         method: form ? 'POST' : 'GET', body: form && new URLSearchParams(form),
@@ -221,6 +227,7 @@
   let ahead = [];          // [{task}] fetched in advance, next first
   let drafts = null;       // {read, write} of a plugin whose form can be put aside and filled in again
   let undoToast = null;    // says that a task was skipped, and takes it back
+  let skipped = null;      // the task that was skipped last: it can be taken back when the message has gone, too
   let last = null;         // {task, draft, at}: what was answered last
   const outbox = [];       // answers and skips on their way to the server, oldest first
   const refusals = new Map();  // task: why its answer was not accepted
@@ -526,7 +533,8 @@
       store(keyOf('last', State.task_type), JSON.stringify(last));
     } else {
       undoToast?.remove();
-      undoToast = notify(say('skipped'), 'info', {text: say('undo'), act: () => takeBack(task, entry)});
+      undoToast = notify(say('skipped'), 'info', {text: say('undo'), act: takeBack});
+      skipped = entry;
     }
     window.ga?.('send', 'event', 'Task', kind === 'save' ? 'Save' : 'Skip', State.task_type);
   }
@@ -622,11 +630,15 @@
 
   /* ---- second thoughts ---------------------------------------------------------------------------------------------- */
 
-  /** Show a skipped task again; an answer to it counts as if it had never been put aside. */
-  function takeBack(task, entry) {
-    const index = outbox.findIndex((item, place) => item.task === task && (place > 0 || !working));
+  /** Show the task that was skipped last again; an answer to it counts as if it had never been put aside. */
+  function takeBack() {
+    if (isBusy || !skipped) { return; }
+    const {task, files} = skipped;
+    const index = outbox.findIndex((item, place) => item.task === task.id && (place > 0 || !working));
     if (index >= 0) { outbox.splice(index, 1); }
-    goTo({task: entry.task, files: entry.files});
+    skipped = null;
+    undoToast?.remove();
+    goTo({task, files});
   }
 
   const maySeeLast = () => Boolean(last) && last.task.id !== State.task_id
@@ -634,6 +646,7 @@
 
   function showLast() {
     for (const button of page.querySelectorAll('[data-change-last]')) { button.hidden = !maySeeLast(); }
+    for (const button of page.querySelectorAll('[data-undo-skip]')) { button.hidden = !skipped || skipped.task.id === State.task_id; }
   }
 
   /** Show what was answered last, to change the answer. */
@@ -733,7 +746,7 @@
   function giveBack() {
     if (!ahead.length || stuck) { return; }
     ahead = [];
-    fetchWithToken(addressOf('return'), {method: 'POST', keepalive: true, headers: {'X-Vulyk-User': me}}).catch(() => null);
+    fetchWithToken(addressOf('return'), {method: 'POST', keepalive: true}).catch(() => null);
   }
 
   /* ---- pressing ------------------------------------------------------------------------------------------------------ */
@@ -932,6 +945,7 @@
         if (again && page.dataset.state === 'failed') { again(); } else if (stuck) { work(); }
       });
       for (const button of page.querySelectorAll('[data-change-last]')) { button.addEventListener('click', changeLast); }
+      for (const button of page.querySelectorAll('[data-undo-skip]')) { button.addEventListener('click', takeBack); }
       watchForm();
       const bar = page.querySelector('.vk-bar');  // messages in the corner stay above it, however much it says
       if (bar) { new ResizeObserver(() => body.style.setProperty('--vk-bar', `${bar.offsetHeight}px`)).observe(bar); }
@@ -1005,7 +1019,9 @@
     if (jQuery) {
       jQuery.ajaxSetup({traditional: true});
       jQuery.ajaxPrefilter((options, original, xhr) => {
-        if (!options.crossDomain && !isSafe(options.type)) { xhr.setRequestHeader('X-CSRFToken', token()); }
+        if (options.crossDomain) { return; }
+        if (me) { xhr.setRequestHeader('X-Vulyk-User', me); }
+        if (!isSafe(options.type)) { xhr.setRequestHeader('X-CSRFToken', token()); }
       });
     }
     document.addEventListener('submit', ({target: form}) => {

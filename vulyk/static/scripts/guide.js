@@ -81,7 +81,10 @@
         if (tasks.length) { practise(0); }
       }
     });
-    dialog.addEventListener('close', () => point(null));
+    dialog.addEventListener('close', () => {
+      point(null);
+      window.scrollTo({top: 0, behavior: 'instant'});
+    });
   }
   document.querySelector('[data-open="vk-tour"]')?.addEventListener('click', introduce);
   document.body.addEventListener('vulyk:next', () => { if (!isIntroduced()) { setTimeout(introduce, 300); } }, {once: true});

@@ -6,7 +6,7 @@
 
   const dialog = document.getElementById('vk-problem');
   const list = document.getElementById('vk-problems');
-  const headers = {Accept: 'application/json', 'X-Vulyk-User': document.body.dataset.user || ''};
+  const headers = {Accept: 'application/json'};
   let task = 0;  // the task the dialog was opened for
 
   async function send(event) {

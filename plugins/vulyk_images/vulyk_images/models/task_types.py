@@ -28,6 +28,7 @@ class ImageChoiceTaskType(AbstractTaskType):
     redundancy = 3
 
     needs = ('sight',)
+    seconds_per_task = 10
     picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     media_fields = ('image',)

@@ -34,6 +34,7 @@ class RecordsTaskType(AbstractGamifiedTaskType):
     redundancy = 2
 
     needs = ('sight',)
+    seconds_per_task = 75
     picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     media_fields = ('image',)

@@ -32,6 +32,7 @@ class TaggingTaskType(AbstractTaskType):
     practice = 'static/practice/practice.jsonl'
     redundancy = 3
 
+    seconds_per_task = 30
     picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     samples = 'samples'

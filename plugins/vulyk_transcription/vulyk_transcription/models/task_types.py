@@ -65,6 +65,7 @@ class TranscriptionTaskType(AbstractGamifiedTaskType):
     redundancy = 2
 
     needs = ('sight',)
+    seconds_per_task = 45
     picture = 'static/images/card.svg'
     frontend = 'bootstrap5'
     media_fields = ('image',)

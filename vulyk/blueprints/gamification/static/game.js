@@ -20,16 +20,19 @@
 
   async function look() {
     lookedAt = Date.now();
-    const response = await fetch(chip.dataset.newsUrl, {cache: 'no-store', headers: {Accept: 'application/json'}});
+    const response = await Vulyk.fetch(chip.dataset.newsUrl, {cache: 'no-store', headers: {Accept: 'application/json'}});
     if (!response.ok) { return; }
     const {points, points_text: pointsText, level, events, until} = (await response.json()).result;
     document.getElementById('vg-level').textContent = level;
     document.getElementById('vg-points').textContent = pointsText;
     document.getElementById('vg-number').textContent = points;
-    for (const {achievements, level_given: reached} of events) {
-      for (const {name, bonus} of achievements) { Vulyk.notify(say(bonus ? 'bonus' : 'badge', {name, bonus}), 'info'); }
-      if (reached) { Vulyk.notify(say('level', {level: reached}), 'info'); }
-    }
+    const badges = events.flatMap(({achievements}) => achievements);
+    const name = badges.map(badge => badge.name).join(', ');
+    const bonus = badges.reduce((sum, badge) => sum + badge.bonus, 0);
+    const reached = Math.max(...events.map(({level_given: given}) => given || 0));
+    // One message, however much has come together: several would cover a small screen.
+    if (badges.length) { Vulyk.notify(say((badges.length > 1 ? 'several' : 'badge') + (bonus ? 'Bonus' : ''), {name, bonus})); }
+    if (reached > 0) { Vulyk.notify(say('level', {level: reached})); }
     if (events.length) { await post(chip.dataset.viewedUrl, {until}); }
   }
 
