@@ -263,6 +263,8 @@ def crowded(app, plain, monkeypatch) -> None:
         '/admin/task/',
         '/admin/task/?flt0_0=plain_task',
         '/admin/task/?flt0_1=b1',
+        '/admin/task/?flt0_3=9',
+        '/admin/task/?flt0_1=b1&flt1_3=9',
         '/admin/task/?search=t00',
         '/admin/task/?page=1000000',
         '/admin/answer/',

@@ -4,6 +4,8 @@ Each page is watched: a script that runs, a picture of the payload that is asked
 stops all fail the test.
 """
 
+from datetime import UTC, datetime
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -11,15 +13,30 @@ from tests.browser.conftest import Site
 from tests.browser.work import intercept
 from tests.factories import answer, make_group, make_user
 from vulyk.blueprints.gamification import listeners
+from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel
+from vulyk.blueprints.gamification.models.state import UserStateModel
+from vulyk.jobs import DEAD, Job
 from vulyk.models import audit
+from vulyk.models.audit import AuditRecord
+from vulyk.models.problems import Problem
 from vulyk.models.social import SocialAccount
+from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
-from vulyk.models.user import User
+from vulyk.models.user import Group, User
 
 EVIL = '"\'><img src=/pwned onerror="pwned=1"><script>pwned=1</script>{{7*7}}</textarea></title><svg onload="pwned=1">'
+ADDRESS = 'javascript:window.pwned=1'
+MODERN = ('images', 'transcription', 'tagging', 'records')
 BLUEPRINTS = [{'path': 'vulyk.blueprints.gamification.gamification', 'config': {}, 'url_prefix': 'gamification'}]
+
+
+FIELD = {'name': f'b{EVIL}', 'label': EVIL, 'hint': EVIL, 'pattern': EVIL}
+CREDITS = {
+    **dict.fromkeys(('author', 'work', 'year', 'credit', 'licence', 'language'), EVIL),
+    **dict.fromkeys(('source_url', 'author_url'), ADDRESS),
+}
 
 
 @pytest.fixture
@@ -42,56 +59,95 @@ def evil(site: Site) -> User:
     group = make_group('evil', [])
     group.update(set__description=EVIL)
     user = make_user(username=EVIL, name=EVIL[:100], admin=True, groups=[group])
-    site.load_samples('images', 1)
-    asked = {'task_data.question': EVIL, 'task_data.choices': [EVIL, 'b'], 'task_data.more': EVIL}
-    AbstractTask._get_collection().update_one({'taskType': 'images'}, {'$set': asked})
+    for name in MODERN:
+        site.load_samples(name, 2)
+        more = {'question': EVIL, 'fields': [EVIL, FIELD], 'choices': [EVIL, 'b'], 'labels': [EVIL, 'b'], **CREDITS}
+        if name == 'images':
+            more['labels'] = {EVIL: EVIL, 'b': EVIL}
+        changes = {f'task_data.{field}': value for field, value in more.items()}
+        AbstractTask._get_collection().update_many({'taskType': name}, {'$set': {'task_data.text': EVIL, **changes}})
     site.load('plain_task', [{'n': EVIL}])
-    facts = dict.fromkeys(('title', 'description', 'help', 'licence', 'source', 'attribution'), EVIL)
+    facts = {
+        **dict.fromkeys(('title', 'description', 'help', 'licence', 'attribution'), EVIL),
+        'source': f'{ADDRESS} {EVIL}',
+    }
     Batch.objects.update(**{f'set__{name}': text for name, text in facts.items()})
+    RuleModel(id='r1', name=EVIL[:100], description=EVIL, badge=EVIL, tasks_number=1).save()
+    lines = site.type('transcription')
+    answer(lines, lines.task_model.objects(task_type='transcription').first(), user, {'text': EVIL})
     plain = site.type('plain_task')
-    answer(plain, plain.task_model.objects(task_type='plain_task').first(), user, {EVIL: EVIL})
-    RuleModel(id='r1', name=EVIL[:100], description=EVIL, badge='cell.svg', tasks_number=1).save()
+    plain_task = plain.task_model.objects(task_type='plain_task').first()
+    answer(plain, plain_task, user, {EVIL: EVIL})
     FundModel(id='f1', name=EVIL[:100], description=EVIL, site='https://example.org/').save()
     SocialAccount(user=user, provider='github', uid=EVIL).save()
+    Problem.tell(user, 'plain_task', plain_task.id, EVIL, datetime.now(UTC))
+    Problem.answer(Problem.objects.get().pk, EVIL, datetime.now(UTC))
+    Job(kind=EVIL, args={EVIL: EVIL}, state=DEAD, run_at=datetime.now(UTC), error=EVIL).save()
+    user.update(set__mail_problem=EVIL, set__email=EVIL)
+    user.start_session(agent=EVIL, address=EVIL)
     audit.record(user, 'user.suspend', EVIL, {EVIL: EVIL}, {'reason': EVIL})
     return user
 
 
 def paths_of_pages() -> list[str]:
     """The pages on which any of it is shown."""
-    task, given = AbstractTask.objects(task_type='plain_task').first(), AbstractAnswer.objects.get()
-    user, batch = given.created_by, Batch.objects(task_type='plain_task').get()
-    lists = [
-        f'/admin/{view}/' for view in ('user', 'group', 'batch', 'task', 'answer', 'audit', 'rulemodel', 'fundmodel')
-    ]
-    documents = [
-        f'/admin/{view}/{action}/?id={document.pk}'
-        for view, document in (('user', user), ('batch', batch), ('task', task), ('answer', given))
-        for action in ('edit', 'details')
-    ]
+    task, given = (
+        AbstractTask.objects(task_type='plain_task').first(),
+        AbstractAnswer.objects.get(task_type='plain_task'),
+    )
+    batch = Batch.objects(task_type='plain_task').get()
+    documents = {
+        'user': given.created_by,
+        'group': Group(id='evil'),
+        'batch': batch,
+        'task': task,
+        'answer': given,
+        'problem': Problem.objects.get(),
+        'rulemodel': RuleModel(id='r1'),
+        'fundmodel': FundModel(id='f1'),
+        'job': Job.objects.get(kind=EVIL),
+        'audit': AuditRecord.objects.get(subject=EVIL),
+        'session': WorkSession.objects.first(),
+        'eventmodel': EventModel.objects.first(),
+        'userstatemodel': UserStateModel.objects.first(),
+    }
+    only_shown = ('job', 'audit', 'session', 'eventmodel', 'userstatemodel')
+    lists = [f'/admin/{view}/' for view in documents]
+    shown = ('user', 'batch', 'task', 'answer', *only_shown)
+    details = [f'/admin/{view}/details/?id={one.pk}' for view, one in documents.items() if view in shown]
+    forms = [f'/admin/{view}/edit/?id={one.pk}' for view, one in documents.items() if view not in only_shown]
     return [
         '/',
+        '/me',
+        '/leaders',
         '/type/plain_task/leaders',
+        '/problems',
         '/account',
         '/gamification/my/badges',
+        '/gamification/my/events',
         '/gamification/my/wallet',
         '/gamification/totals',
         '/admin/',
         *lists,
-        *documents,
-        f'/admin/user/suspend/?id={user.pk}',
-        '/admin/rulemodel/edit/?id=r1',
-        '/admin/fundmodel/edit/?id=f1',
+        *details,
+        *forms,
+        f'/admin/user/suspend/?id={given.created_by.pk}',
+        f'/admin/task/compare/?id={task.pk}',
+        f'/admin/answer/withdraw/?id={given.pk}',
+        f'/admin/batch/answers/?id={batch.pk}',
+        f'/admin/task/?search={EVIL}',
+        f'/admin/answer/?flt0_1={EVIL}',
     ]
 
 
 def unharmed(page: Page) -> None:
     """Nothing of the payload runs, or could."""
     assert page.evaluate('window.pwned') is None
-    assert page.locator('[onerror], [onload]').count() == 0
+    assert page.locator('[onerror], [onload], a[href*="window.pwned"]').count() == 0
 
 
-def test_markup_in_names_and_texts_stays_text(evil, page, signed_in):
+def test_markup_in_names_and_texts_stays_text(evil, page, signed_in, watch):
+    watch.expect_status(404, '/gamification/static/badges/')
     signed_in(page, evil)
     for path in paths_of_pages():
         response = page.goto(path, wait_until='load')
@@ -102,9 +158,12 @@ def test_markup_in_names_and_texts_stays_text(evil, page, signed_in):
 def test_markup_in_a_task_stays_text_and_rich_texts_are_cleaned(site, evil, page, signed_in):
     # The help of a batch is rich text, and may show a picture.
     intercept(page, '**/pwned', lambda route: route.fulfill(body='', content_type='image/png'))
-    signed_in(page, evil).goto('/type/images/')
-    expect(page.locator('#current_task')).to_contain_text('{{7*7}}')
-    unharmed(page)
+    signed_in(page, evil)
+    task = AbstractTask.objects(task_type='images').first()
+    for path in (*(f'/type/{name}/' for name in MODERN), f'/type/images/preview/{task.pk}'):
+        page.goto(path)
+        expect(page.locator('#current_task')).to_contain_text('{{7*7}}')
+        unharmed(page)
 
 
 def test_markup_in_addresses_and_forms_stays_text(site, page, watch):

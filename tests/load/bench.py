@@ -119,7 +119,7 @@ class Bench:
                 self._measure_volunteers(size, mains[size], others[size])
             self._measure_work(mains, floor, ports)
             for size in self.sizes:
-                self._say(f'{size:,}: returned tasks, and the checker')
+                self._say(f'{size:,}: returned tasks, the checker, lists of the admin pages')
                 self._finish(size, mains[size])
         self._say('the game')
         game = bench_game.measure(uri, str(self.folder), self._game_answers)
@@ -183,6 +183,7 @@ class Bench:
         mine['problems'] = main.ask('check')
         if mine['problems']:
             raise BenchError(f'{size:,}: the checker finds {mine["problems"][:5]}')
+        mine['lists'] = main.ask('lists')
 
     def _work(self, size: int, main: Remote, floor: int, site: int, number: int) -> dict[str, Any]:
         """Eight people ask and answer; on the floor first."""

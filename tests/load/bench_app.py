@@ -48,6 +48,7 @@ def make_site(uri: str, database: str, folder: str, variants: tuple[Variant, ...
             'BACKGROUND_THREAD': False,
             'ANSWERS_PER_MINUTE': 0,
             'TERMS_VERSION': None,
+            'ENABLE_ADMIN': True,
             'REDIRECT_USER_AFTER_LOGIN': False,  # else there is no home page for people with a single project
         }
     )

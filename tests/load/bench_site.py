@@ -19,6 +19,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.factories import signed_in
+from tests.load import bench_admin
 from tests.load.bench_app import APP_NAME, MAIN, MANY, OTHERS, Variant, make_floor, make_site
 from tests.load.bench_data import RESULT, World
 from vulyk.bootstrap import _db
@@ -347,6 +348,10 @@ class Site:
         number: int = self._data.reports.count_documents({'createdBy': {'$in': [ObjectId(one) for one in users]}})
         return number
 
+    def lists(self) -> list[dict[str, Any]]:
+        """What the lists of the admin pages cost, with a tenth as many people as tasks."""
+        return bench_admin.measure(self.app, MAIN.type_name, self.profiler, self.size // 10)
+
     def check(self) -> list[str] | None:
         """What the platform's checker finds wrong; None where that would take too long."""
         if self.size > CHECKED_UP_TO:
@@ -390,6 +395,7 @@ def serve(connection: Connection, *arguments: Any) -> None:
                 site.floor_tasks,
                 site.answers_of,
                 site.profiler.contention,
+                site.lists,
                 site.check,
                 site.drop,
             )

@@ -183,6 +183,7 @@ class AbstractTask(Document):
             {'fields': ['task_type', 'closed', 'id'], 'cls': False},
             {'fields': ['batch', 'closed', 'id'], 'cls': False},
             {'fields': ['load', 'closed'], 'cls': False},
+            {'fields': ['users_count', 'id'], 'cls': False},
             # The four ways to the next task; they shrink as tasks fill up and close.
             {'fields': ['load', 'order'], 'cls': False, 'partialFilterExpression': {'lane': 'fresh'}},
             {'fields': ['task_type', 'returned'], 'cls': False, 'partialFilterExpression': {'lane': 'returned'}},
