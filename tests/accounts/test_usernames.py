@@ -10,7 +10,7 @@ from vulyk.models.user import User
 from vulyk.models.usernames import UsernameError
 
 
-@pytest.mark.parametrize('name', ['a', 'Ann_1', 'x' * 50, '2026', 'over-the.hill', 'Оксана', 'Łucja', '山田', 'adrian'])
+@pytest.mark.parametrize('name', ['a', 'Ann_1', 'x' * 50, '2026', 'over-the.hill', 'Оксана', 'Łucja', '山田', 'サーシャ', '佐々木', 'ɛdwɔ', 'adrian'])
 def test_letters_digits_and_three_signs_make_a_name(name):
     assert usernames.check(name) == name
 
@@ -26,6 +26,10 @@ WRONG = {
     'ａｎｎ': 'characters',
     'ann١': 'characters',
     '_.-': 'empty',
+    '\u1160': 'characters',  # a letter that nobody sees
+    'ー々': 'empty',  # signs that change the letter before them
+    'ᴀᴅᴍɪɴ': 'reserved',
+    'ɑdmin': 'reserved',
     'аnn': 'alphabets',  # the first letter is Cyrillic
     'admin': 'reserved',
     'Admin': 'reserved',
@@ -43,7 +47,7 @@ def test_other_texts_are_refused_with_the_reason(name, key):
     assert caught.value.key == key
 
 
-@pytest.mark.parametrize('twin', ['ANN', 'a-n-n', 'ánn', 'Ann.', 'аnn'])
+@pytest.mark.parametrize('twin', ['ANN', 'a-n-n', 'ánn', 'Ann.', 'аnn', 'ɑɴɴ'])
 def test_names_that_look_the_same_are_one(twin):
     assert usernames.likeness(twin) == usernames.likeness('ann')
 

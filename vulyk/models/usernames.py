@@ -1,5 +1,6 @@
 """Usernames: what others see of a member. Never an address, and no two that could be taken for one another."""
 
+import re
 import secrets
 import unicodedata
 
@@ -40,12 +41,15 @@ _TWINS = dict(
     pair.split('=')
     for pair in _words(
         'а=a в=b с=c ԁ=d е=e ё=e є=e һ=h і=l ї=l ј=j к=k ӏ=l м=m н=h о=o р=p ԛ=q ѕ=s т=t у=y ү=y х=x ԝ=w г=r α=a β=b '
-        'ε=e η=n ι=l κ=k μ=m ν=v ο=o ρ=p σ=o τ=t υ=u χ=x ω=w ı=l i=l 0=o 1=l 3=e 5=s 8=b ß=b ł=l ø=o đ=d'
+        'ε=e η=n ι=l κ=k μ=m ν=v ο=o ρ=p σ=o τ=t υ=u χ=x ω=w ı=l i=l 0=o 1=l 3=e 5=s 8=b ß=b ł=l ø=o đ=d '
+        'ɑ=a ɛ=e ɡ=g ɩ=l ƅ=b ƚ=l ǀ=l ʋ=u'
     )
 )
 _PAIRS = (('rn', 'm'), ('vv', 'w'))
+_SMALL_CAPITAL = re.compile('LATIN LETTER SMALL CAPITAL ([A-Z])')
 _SEPARATORS = '_-.'
-_TOGETHER = {'CJK', 'HIRAGANA', 'KATAKANA', 'HANGUL', 'BOPOMOFO'}
+_INVISIBLE = '\u115f\u1160'  # fill up a syllable of Hangul
+_TOGETHER = {'CJK', 'IDEOGRAPHIC', 'HIRAGANA', 'KATAKANA', 'HANGUL', 'BOPOMOFO'}
 
 
 class UsernameError(ValueError):
@@ -76,7 +80,7 @@ def check(name: str, *, reserved: bool = False) -> str:
         raise UsernameError('length')
     if unicodedata.normalize('NFKC', name) != name or not all(map(_is_allowed, name)):
         raise UsernameError('characters')
-    if not likeness(name):
+    if not any(map(_stands_alone, name)):
         raise UsernameError('empty')
     if len({_alphabet(letter) for letter in name if letter.isalpha()}) > 1:
         raise UsernameError('alphabets')
@@ -105,7 +109,7 @@ def likeness(name: str) -> str:
     Case, accents and separators do not matter, and letters and digits with the same looks are one: ``Ann_1`` and ``ánnl``.
     """
     plain = ''.join(c for c in unicodedata.normalize('NFKD', name.casefold()) if not unicodedata.combining(c))
-    plain = ''.join(_TWINS.get(c, c) for c in plain if c not in _SEPARATORS)
+    plain = ''.join(_TWINS.get(c, c) for c in map(_not_a_capital, plain) if c not in _SEPARATORS)
     for pair, twin in _PAIRS:
         plain = plain.replace(pair, twin)
     return plain
@@ -116,13 +120,26 @@ def generate() -> str:
     return f'{secrets.choice(ADJECTIVES)}_{secrets.choice(NOUNS)}{secrets.randbelow(9000) + 1000}'
 
 
+def _not_a_capital(character: str) -> str:
+    """The letter of which this is a capital made small, as in ᴀɴɴ; any other character as it is."""
+    found = _SMALL_CAPITAL.fullmatch(unicodedata.name(character, ''))
+    return found[1].lower() if found else character
+
+
+def _stands_alone(character: str) -> bool:
+    """Whether this is a letter or a digit, and no sign that changes the letter before it."""
+    return character.isalnum() and unicodedata.category(character) != 'Lm'
+
+
 def _is_allowed(character: str) -> bool:
+    if character in _INVISIBLE:
+        return False
     return character.isalpha() or (character.isascii() and character.isdigit()) or character in _SEPARATORS
 
 
 def _alphabet(letter: str) -> str:
     """The first word of the letter's name, such as LATIN; East Asian scripts, which are used together, are one."""
-    word = unicodedata.name(letter, 'UNKNOWN').split()[0]
+    word = re.split('[ -]', unicodedata.name(letter, 'UNKNOWN'))[0]
     return 'CJK' if word in _TOGETHER else word
 
 
