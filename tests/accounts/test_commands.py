@@ -35,7 +35,7 @@ def test_reset_link_can_be_printed_for_a_name_or_an_address(command, ada, visito
     assert visitor.post(path, data={'new_password': 'another fine horse'}).status_code == 302
     assert ada.reload().check_password('another fine horse')
     assert not ada.email_confirmed
-    assert AuditRecord.objects.get().subject == 'user ada'
+    assert AuditRecord.objects.get().subject == f'user {ada.id} ada'
 
 
 @pytest.mark.parametrize('name', ['nobody', 'nobody@example.org', '', 'a\0'])

@@ -9,10 +9,11 @@ import pytest
 from tests.accounts.conftest import PASSWORD
 from tests.factories import answer, make_group, make_tasks, make_user, signed_in
 from vulyk import jobs, signals
-from vulyk.accounts import privacy
+from vulyk.accounts import mails, privacy
 from vulyk.accounts.models import RESET, Link
-from vulyk.ext import consistency
+from vulyk.ext import consistency, counting
 from vulyk.jobs import Job
+from vulyk.models import audit
 from vulyk.models.problems import Problem
 from vulyk.models.social import SocialAccount
 from vulyk.models.stats import WorkSession
@@ -60,6 +61,43 @@ def test_download_has_everything_and_no_secrets(hers, worked):
     assert worked.reload().password not in response.text
 
 
+# Every collection that names her, and the part of the download that tells of it.
+PARTS = {
+    'user': 'account',
+    'reports': 'answers',
+    'withdrawn_reports': 'withdrawn_answers',
+    'work_sessions': 'work_sessions',
+    'problems': 'problems',
+    'user_social_auth': 'sign_in_services',
+    'progress': 'progress',
+    'tasks': 'skipped_tasks',
+    'audit': 'records',
+    'account_links': 'links',
+    'jobs': 'mails',
+}
+
+
+def test_no_collection_that_names_somebody_is_left_out(hers, worked, kind):
+    now, (skipped, gone) = datetime.now(UTC), make_tasks(kind, 2)
+    SocialAccount(user=worked, provider='github', uid='77').save()
+    Problem.tell(worked, 'plain_task', skipped.id, 'It is upside down.', now)
+    kind.skip_task(task_id=skipped.id, user=worked)
+    answer(kind, gone, worked)
+    counting.withdraw(AbstractAnswer.objects.get(task=gone.id).pk, 2, by=None, reason='Too quick', now=now)
+    audit.record('the keeper', 'user.reset_link', f'user {worked.id} ada', {'note': 'hers'})
+    audit.record(worked, 'batch.update', 'batch b1', {'title': 'of somebody else'})
+    Link.make(RESET, now, user=worked.id, email=worked.email)
+    mails.send_reset(worked.email)
+    data = json.loads(hers.get('/account/data').text)
+    database, hints = User._get_db(), (str(worked.id), "'ada'", worked.email)
+    everything = {name: str(list(database[name].find())) for name in database.list_collection_names()}
+    assert {name for name, text in everything.items() if any(hint in text for hint in hints)} == set(PARTS)
+    assert [part for part in PARTS.values() if not data[part]] == []
+    assert data['withdrawn_answers'][0]['reason'] == 'Too quick'
+    assert 'of somebody else' not in str(data['records'])
+    assert Link.objects.get().id not in str(data)
+
+
 def test_download_is_of_oneself_only(site, worked):
     other = make_user(consents=[{'version': '2', 'at': datetime.now(UTC)}])
     browser = site.test_client()
@@ -67,6 +105,17 @@ def test_download_is_of_oneself_only(site, worked):
         session.update(signed_in(other))
     data = json.loads(browser.get('/account/data').text)
     assert (data['answers'], data['account']['username']) == ([], other.username)
+
+
+def test_who_has_no_address_gets_nothing_of_others_who_have_none(site, ada):
+    user = make_user(username='bob', email=None, consents=[{'version': '2', 'at': datetime.now(UTC)}])
+    Link.make(RESET, datetime.now(UTC), user=ada.id)
+    mails.send_link(Link.make(RESET, datetime.now(UTC), user=ada.id))
+    browser = site.test_client()
+    with browser.session_transaction() as session:
+        session.update(signed_in(user))
+    data = json.loads(browser.get('/account/data').text)
+    assert (data['links'], data['mails'], data['records']) == ([], [], [])
 
 
 def test_features_add_their_part(hers, ada):

@@ -10,7 +10,23 @@ from vulyk.models.user import User
 from vulyk.models.usernames import UsernameError
 
 
-@pytest.mark.parametrize('name', ['a', 'Ann_1', 'x' * 50, '2026', 'over-the.hill', 'Оксана', 'Łucja', '山田', 'サーシャ', '佐々木', 'ɛdwɔ', 'adrian'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'a',
+        'Ann_1',
+        'x' * 50,
+        '2026',
+        'over-the.hill',
+        'Оксана',
+        'Łucja',
+        '山田',
+        'サーシャ',
+        '佐々木',
+        'ɛdwɔ',
+        'adrian',
+    ],
+)
 def test_letters_digits_and_three_signs_make_a_name(name):
     assert usernames.check(name) == name
 

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vulyk.accounts.models import Link
 from vulyk.ext import leases
 from vulyk.jobs import DEAD, Job
 from vulyk.models import usernames
+from vulyk.models.audit import AuditRecord
 from vulyk.models.problems import Problem
 from vulyk.models.progress import Progress
 from vulyk.models.social import SocialAccount
@@ -46,9 +48,10 @@ def overview(user: User) -> dict[str, Any]:
 def export(user: User) -> Iterator[str]:
     """Everything stored of a user as the text of one JSON object, piece by piece, so that it may be long.
 
-    ``account``, ``answers``, ``withdrawn_answers``, ``work_sessions``, ``problems`` (that
-    were reported), ``sign_in_services``, ``progress``, and a part for each feature that has
-    something (see ``on_personal_data_asked`` in :mod:`vulyk.signals`). Hashes and keys for signing in are left out.
+    ``account``, ``answers``, ``withdrawn_answers``, ``skipped_tasks`` (that still want answers), ``work_sessions``,
+    ``problems`` (that were reported), ``sign_in_services``, ``progress``, ``records`` (of the audit log, by or about the
+    user), ``links`` and ``mails`` (under way), and a part for each feature that has something (see
+    ``on_personal_data_asked`` in :mod:`vulyk.signals`). Hashes and keys for signing in are left out.
     """
     account = User._get_collection().find_one({'_id': user.id}) or {}
     mine = {'createdBy': user.id}
@@ -56,13 +59,19 @@ def export(user: User) -> Iterator[str]:
         'account': _without_secrets(account),
         'answers': map(_answer, AbstractAnswer._get_collection().find(mine).sort('_id')),
         'withdrawn_answers': (
-            {**_answer(one['answer']), 'withdrawn_at': one['withdrawnAt']}
+            {**_answer(one['answer']), 'withdrawn_at': one['withdrawnAt'], 'reason': one.get('reason', '')}
             for one in WithdrawnAnswer._get_collection().find({'answer.createdBy': user.id})
         ),
+        'skipped_tasks': (task['_id'] for task in _skipped_tasks(user.id)),
         'work_sessions': map(_plain, WorkSession._get_collection().find({'user': user.id})),
         'problems': map(_plain, Problem._get_collection().find({'user': user.id})),
         'sign_in_services': map(_plain, SocialAccount._get_collection().find({'user': user.id})),
-        'progress': map(_plain, Progress._get_collection().find({'user': user.id}, {'taskType': 1, 'total': 1})),
+        'progress': map(
+            _plain, Progress._get_collection().find({'user': user.id}, {'taskType': 1, 'total': 1, 'at': 1})
+        ),
+        'records': _records(user),
+        'links': map(_link, Link.objects(user=user.id)),
+        'mails': _mails(user),
     }
     for receiver in signals.on_personal_data_asked.receivers_for(user):
         parts |= receiver(user) or {}
@@ -74,6 +83,33 @@ def export(user: User) -> Iterator[str]:
         else:
             yield from _list(part)
     yield '\n}\n'
+
+
+def _skipped_tasks(user_id: ObjectId) -> Iterable[dict[str, Any]]:
+    # Only tasks that have a place: they are in an index, and the others matter to nobody.
+    return AbstractTask._get_collection().find({'usersSkipped': user_id, 'lane': {'$gt': ''}}, {'_id': 1})
+
+
+def _records(user: User) -> Iterator[dict[str, Any]]:
+    """What the audit log has: of others, whom an admin has done something to, only that it was done."""
+    about = f'user {user.id}'
+    mine = AuditRecord.objects(actor_id=user.id).order_by('at')
+    of_others = AuditRecord.objects(subject__startswith=about, actor_id__ne=user.id).order_by('subject', 'at')
+    for record in chain(mine, of_others):
+        by_me, shown = record.actor_id == user.id, {}
+        if record.subject.startswith(about):
+            shown = {'before': record.before, 'after': record.after}
+        yield {'at': record.at, 'action': record.action, 'subject': record.subject, 'by_me': by_me, **shown}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {'purpose': link.purpose, 'email': link.email, 'expires_at': link.expires_at}
+
+
+def _mails(user: User) -> Iterator[dict[str, Any]]:
+    if user.email:
+        for job in Job.objects(__raw__={'kind': _MAIL_JOBS, 'args.email': user.email}):
+            yield {'mail': job.args.get('name') or job.kind.rpartition('_')[2], 'due': job.run_at}
 
 
 def _list(items: Iterable[Any]) -> Iterator[str]:
@@ -92,6 +128,7 @@ def _without_secrets(account: dict[str, Any]) -> dict[str, Any]:
 def _answer(stored: dict[str, Any]) -> dict[str, Any]:
     """An answer without what plugins and the engine keep in it for themselves."""
     return {
+        **{name: True for stored_as, name in (('extra', 'extra'), ('tooFast', 'too_fast')) if stored.get(stored_as)},
         'task': stored['task'],
         'task_type': stored['taskType'],
         'created_at': stored.get('createdAt'),

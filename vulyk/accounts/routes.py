@@ -262,7 +262,7 @@ def make_reset_link(user_id: str) -> 'ResponseReturnValue':
     if user is None:
         abort(HTTPStatus.NOT_FOUND)
     link = services.make_reset_link(user, now())
-    audit.record(me(), 'user.reset_link', f'user {user.username}')
+    audit.record(me(), 'user.reset_link', f'user {user.id} {user.username}')
     return page('reset_link.html', address=mails.address_of(link), username=user.username, until=link.expires_at)
 
 

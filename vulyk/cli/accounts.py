@@ -47,7 +47,7 @@ def accounts_group() -> None:
 def reset_link_command(user: str, as_json: bool) -> None:
     """Print a link with which USER (username or e-mail address) can choose a new password. Hand it to nobody else."""
     found = find_user(user)
-    audit.record(operator(), 'user.reset_link', f'user {found.username}')
+    audit.record(operator(), 'user.reset_link', f'user {found.id} {found.username}')
     show(services.make_reset_link(found, datetime.now(UTC)), as_json=as_json)
 
 
