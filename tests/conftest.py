@@ -6,17 +6,22 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+import argon2
+import pymongo
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
+from pymongo.errors import OperationFailure
 
 from tests import factories
 from vulyk import mongod
 from vulyk.bootstrap import _db, create_app
+from vulyk.models import passwords
 
 TESTS = Path(__file__).parent
 FIXTURES = TESTS / 'fixtures'
@@ -91,7 +96,24 @@ def test_folder() -> Path:
 @pytest.fixture(scope='session')
 def mongo_uri(test_folder: Path) -> str:
     """The address of the MongoDB that all tests share; each worker uses its own database."""
-    return mongod.acquire(test_folder / 'mongo')
+    address = mongod.acquire(test_folder / 'mongo')
+    _forget_at_a_crash(address)
+    return address
+
+
+def _forget_at_a_crash(address: str) -> None:
+    """Let no write wait for the journal: nobody will miss what this server loses if it is killed, and a tenth is saved."""
+    with pymongo.MongoClient(address) as client, suppress(OperationFailure):  # of two workers at once one comes second
+        config = client.admin.command('replSetGetConfig')['config']
+        if config['writeConcernMajorityJournalDefault']:
+            changed = {**config, 'version': config['version'] + 1, 'writeConcernMajorityJournalDefault': False}
+            client.admin.command('replSetReconfig', changed)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _passwords_are_hashed_quickly() -> None:
+    """Those of tests may be guessed."""
+    passwords._hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(scope='session')
@@ -114,6 +136,8 @@ def settings(mongo_uri: str, test_folder: Path, worker_id: str) -> dict:
 class Browser(FlaskClient):
     """A test client that sends the token of its session with every POST, as ``base.js`` does."""
 
+    _known: tuple[str, str] | None = None  # cookie of the session, and its token
+
     def open(self, *args, **kwargs):
         # In a context of its own, as on a server: in the one the tests live in, requests would share flask.g.
         with self.application.app_context():
@@ -122,8 +146,17 @@ class Browser(FlaskClient):
     def post(self, *args, **kwargs):
         headers = dict(kwargs.pop('headers', None) or {})
         if 'X-CSRFToken' not in headers:
-            headers['X-CSRFToken'] = self.get('/session').json['result']['csrf']
+            headers['X-CSRFToken'] = self._token()
         return super().post(*args, headers=headers, **kwargs)
+
+    def _token(self) -> str:
+        """Asked for once in each session."""
+        cookie = self.get_cookie(self.application.config['SESSION_COOKIE_NAME'])
+        if self._known is None or cookie is None or self._known[0] != cookie.value:
+            token = self.get('/session').json['result']['csrf']
+            cookie = self.get_cookie(self.application.config['SESSION_COOKIE_NAME'])
+            self._known = (cookie.value if cookie else '', token)
+        return self._known[1]
 
 
 class _Compiled(BytecodeCache):

@@ -58,24 +58,20 @@ def home_page(lines: list[str]) -> int:
         return response.status
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_stop_is_clean_and_leaves_nothing(start, instance, number):
-    process = start()
-    assert home_page(banner(process)) == 200
-    os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert errors == ''
-    assert mongod.release(instance / 'mongo')
+def test_stopped_or_killed_it_leaves_nothing_and_its_commands_find_everything_again(start, instance, tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = start()
+        assert home_page(banner(process)) == 200
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, '')
+        assert mongod.release(instance / 'mongo')
 
-
-def test_killed_demo_leaves_nothing_and_its_commands_find_everything_again(start, instance, tmp_path):
     process = start()
     commands = [line for line in banner(process) if ' db ' in line]
     process.kill()
     process.wait(20)
     assert mongod.release(instance / 'mongo', wait_s=5)
-    assert home_page(banner(start())) == 200
     outputs = []
     for command in commands:  # the banner's, as if copied; ./manage.py stands for the file in the checkout
         line = command.replace('./manage.py', f'"{sys.executable}" "{MANAGE}"')
@@ -84,6 +80,7 @@ def test_killed_demo_leaves_nothing_and_its_commands_find_everything_again(start
         outputs.append(done.stdout)
     assert 'Finished loading 3 tasks' in outputs[0]
     assert 'Finished exporting answers for 0 tasks' in outputs[1]
+    assert home_page(banner(start())) == 200
 
 
 def test_busy_port_is_told_in_one_sentence_before_anything_starts(start, instance):
