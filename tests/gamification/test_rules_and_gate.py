@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.gamification.play import make_sessions, new_rule
 from vulyk.blueprints.gamification.core.queries import MongoRuleExecutor, MongoRuleQueryBuilder
 from vulyk.blueprints.gamification.core.rules import CALENDAR, VULYK, Rule
-from vulyk.blueprints.gamification.core.tally import Counters, Today, estimate, needs_of
+from vulyk.blueprints.gamification.core.tally import Counters, Gate, Today, estimate, is_due, needs_of
 from vulyk.blueprints.gamification.core.zones import Zones
 from vulyk.models.stats import WorkSession
 
@@ -261,13 +261,18 @@ class Question(NamedTuple):
 
 def questions(history: list[tuple[datetime, str]], zones: Zones, asked: list[Rule]) -> Iterator[Question]:
     """Asked at the last answer of a volunteer, and at one in the middle."""
-    user_id, needs, counters = ObjectId(), needs_of(asked), Counters()
+    user_id, needs, counters, gate = ObjectId(), needs_of(asked), Counters(), Gate(asked)
     moments = {history[len(history) // 2][0], history[-1][0]}
     for (moment, kind), (next_moment, _) in pairwise([*history, (datetime.max.replace(tzinfo=UTC), '')]):
         counters.add(kind, moment, zones, needs)
         assert Counters.from_dict(counters.to_dict()) == counters
         if moment in moments and next_moment != moment:
+            today = Today.of(moment, zones)
+            near = [id(rule) for rule in gate.near(kind, counters, today)]
             for rule in asked:
+                is_asked = rule.scope in ('', kind) and is_due(rule, today)
+                is_near = estimate(rule, counters.tally(rule.scope), today) >= rule.limit
+                assert (id(rule) in near) == (is_asked and is_near)
                 bound = estimate(rule, counters.tally(rule.scope), Today.of(moment, zones))
                 yield Question(rule, user_id, moment, zones, history, bound)
 

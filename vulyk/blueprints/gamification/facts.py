@@ -258,7 +258,8 @@ def _reached(answered: Answered, view: _View, counters: Counters) -> list[Reache
         sessions += [session for session in later if session.answer != answered.id and gamified_type(session.task_type)]
     found: list[Reached] = []
     for session in sessions:
-        rules = history.eligible(view.table.rules, owned, session.task_type, Today.of(session.ended, zones))
+        near = view.table.gate.near(session.task_type, counters, Today.of(session.ended, zones))
+        rules = sorted((rule for rule in near if rule.id not in owned), key=lambda rule: rule.id)
         found += history.reached_at(answered.user, rules, counters, session, zones)
         owned.update(one.rule.id for one in found)
     return found

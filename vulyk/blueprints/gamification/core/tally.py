@@ -5,12 +5,12 @@ when :func:`estimate`, an upper bound, has reached its limit; the query then dec
 """
 
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
 from vulyk.blueprints.gamification.core.rules import VULYK, Rule
@@ -33,8 +33,9 @@ class TooLateError(Exception):
 class Days:
     """Counters of one calendar, that of UTC or that of the volunteer.
 
-    ``recent`` maps the latest days (ordinals) to their numbers of answers, days without any left out. ``weekend`` is the
-    number of answers on Saturdays and Sundays, ``days`` and ``weekends`` those of different days and weekends with answers.
+    ``recent`` maps the latest days (ordinals), oldest first, to their numbers of answers; days without any are left out.
+    ``weekend`` is the number of answers on Saturdays and Sundays, ``days`` and ``weekends`` those of different days and
+    weekends with answers.
     """
 
     weekend: int = 0
@@ -46,15 +47,18 @@ class Days:
     def add(self, day: int, window: int, weekend_of: Callable[[int], Any]) -> None:
         """Count one answer of a day."""
         self._sums = None
-        newest = max(self.recent, default=day)
+        newest = next(reversed(self.recent), day)
         if day <= newest - window + SPARE_DAYS - LATE_DAYS:
             raise TooLateError
-        if day not in self.recent:
+        is_new = day not in self.recent
+        if is_new:
             self.days += 1
             if is_weekend(day) and not any(weekend_of(day) == weekend_of(other) for other in self._near(day)):
                 self.weekends += 1
         self.weekend += is_weekend(day)
         self.recent[day] = self.recent.get(day, 0) + 1
+        if is_new and day < newest:
+            self.recent = dict(sorted(self.recent.items()))
         if day > newest:
             self.recent = {kept: number for kept, number in self.recent.items() if kept > day - window}
 
@@ -74,15 +78,15 @@ class _Sums:
 
     def __init__(self, recent: Mapping[int, int]) -> None:
         self._recent = recent
-        self._days = sorted(recent)
+        self._days = list(recent)
 
     @cached_property
     def _answers(self) -> list[int]:
-        return _suffix_sums([self._recent[day] for day in self._days])
+        return _suffix_sums(self._recent.values())
 
     @cached_property
     def _weekend(self) -> list[int]:
-        return [day for day in self._days if is_weekend(day)]
+        return [day for day in self._days if (day + 6) % 7 >= SATURDAY]  # is_weekend, without hundreds of calls
 
     @cached_property
     def _weekend_answers(self) -> list[int]:
@@ -91,8 +95,7 @@ class _Sums:
     @cached_property
     def _weeks(self) -> list[int]:
         weeks = [week_of_utc(day) for day in self._weekend]
-        last_of_week = [week != later for week, later in zip(weeks, [*weeks[1:], None], strict=False)]
-        return _suffix_sums(map(int, last_of_week))
+        return _suffix_sums(week != later for week, later in pairwise([*weeks, None]))
 
     def answers(self, first: int, *, on_weekends: bool) -> int:
         """Answers from that day on."""
@@ -111,7 +114,7 @@ class _Sums:
 
 def _suffix_sums(numbers: Iterable[int]) -> list[int]:
     """``[a, b, c]`` → ``[a + b + c, b + c, c, 0]``."""
-    return list(accumulate(reversed([*numbers, 0])))[::-1]
+    return list(accumulate(reversed([*numbers]), initial=0))[::-1]
 
 
 @dataclass
@@ -242,6 +245,41 @@ def estimate(rule: Rule, tally: Tally, today: Today) -> int:
     return _estimate_calendar(rule, tally, today.local)
 
 
+class Gate:
+    """Rules arranged by what they count, so that those which may have been reached are found without looking at each.
+
+    Of rules that count the same, the one that looks back furthest counts most: none of a higher limit than that is reached.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        groups: dict[tuple[Any, ...], list[Rule]] = {}
+        for rule in rules:
+            what = bool(rule.tasks_number), bool(rule.window), rule.is_adjacent, rule.is_weekend
+            groups.setdefault((rule.scope, rule.semantics, *what), []).append(rule)
+        self._groups = [_Group(group) for group in groups.values()]
+
+    def near(self, task_type: str, counters: Counters, today: Today) -> Iterator[Rule]:
+        """The rules that an answer of this type on that day may have reached; of weekends none on a working day."""
+        for group in self._groups:
+            if group.widest.scope in ('', task_type) and is_due(group.widest, today):
+                yield from group.near(counters.tally(group.widest.scope), today)
+
+
+class _Group:
+    """Rules that differ in their limits, and in how far they look back."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        self.widest = max(rules, key=lambda rule: rule.window)
+        self._rules = sorted(rules, key=lambda rule: rule.limit)
+        self._limits = [rule.limit for rule in self._rules]
+
+    def near(self, tally: Tally, today: Today) -> Iterator[Rule]:
+        most = estimate(self.widest, tally, today)
+        for rule in self._rules[: bisect_right(self._limits, most)]:
+            if estimate(rule, tally, today) >= rule.limit:
+                yield rule
+
+
 def is_due(rule: Rule, today: Today) -> bool:
     """Whether the rule is looked at on that day at all: weekend rules are not on working days."""
     return not rule.is_weekend or is_weekend(today.utc if rule.semantics == VULYK else today.local)
@@ -320,12 +358,12 @@ def _tally_from_dict(stored: Mapping[str, Any]) -> Tally:
 
 def _days_to_dict(days: Days) -> dict[str, Any]:
     # Packed, because a rule may look back a year, and this is read and written with every answer.
-    pairs = [number for day in sorted(days.recent) for number in (day, days.recent[day])]
+    numbers = list(chain.from_iterable(days.recent.items()))
     return {
         'weekend': days.weekend,
         'days': days.days,
         'weekends': days.weekends,
-        'recent': struct.pack(f'<{len(pairs)}i', *pairs),
+        'recent': struct.pack(f'<{len(numbers)}i', *numbers),
     }
 
 

@@ -27,7 +27,7 @@ from vulyk.blueprints.gamification.core.rules import (
     rule_from_dict,
     stable_id,
 )
-from vulyk.blueprints.gamification.core.tally import needs_of
+from vulyk.blueprints.gamification.core.tally import Gate, needs_of
 from vulyk.models.recent import Recent
 
 
@@ -212,10 +212,13 @@ def rules_of_awards(user_id: ObjectId, rule_ids: Iterable[str]) -> dict[str, Rul
 
 
 class RuleTable(NamedTuple):
-    """The rules in force, how many days back they look (see ``needs_of``), and the largest id of all that are stored."""
+    """The rules in force, how many days back they look (see ``needs_of``), what tells which may have been reached, and the
+    largest id of all that are stored.
+    """
 
     rules: list[Rule]
     needs: dict[str, int]
+    gate: Gate
     last_id: str | None
 
 
@@ -223,7 +226,7 @@ def _read_table(_key: str) -> RuleTable:
     last_id = _last_id()
     # Bare: making documents of hundreds of rules would take longer than counting an answer.
     rules = list(_rules_of(RuleModel._get_collection().find({'enabled': {'$ne': False}}, sort=[('_id', 1)])))
-    return RuleTable(rules, needs_of(rules), last_id)
+    return RuleTable(rules, needs_of(rules), Gate(rules), last_id)
 
 
 def _rules_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[Rule]:
