@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from tests import factories
 from tests.browser.axe import complaints
 from tests.browser.conftest import DESKTOP
-from tests.browser.work import intercept, notice, open_project, skip, stop, submit, width_of
+from tests.browser.work import answers_of, notice, open_project, shown_after, skip, submit, width_of
 from vulyk.models.tasks import AbstractTask
 
 PLACES = {'type_id': 'images', 'invitation': ''}  # in addresses; pages that need something else are looked at below
@@ -55,7 +55,7 @@ def expect_no_complaint(page: Page) -> None:
 
 
 def test_axe_finds_nothing_whatever_state_the_task_page_is_in(page, site, user, signed_in, watch):
-    watch.expect('ERR_FAILED')
+    watch.expect('ERR_INTERNET_DISCONNECTED')
     for name in ('images', 'transcription', 'tagging', 'records'):
         site.load_samples(name, 3)
         open_project(signed_in(page, user), name)
@@ -75,9 +75,19 @@ def test_axe_finds_nothing_whatever_state_the_task_page_is_in(page, site, user, 
     expect(page.locator('#tag_hints')).to_be_visible()
     expect_no_complaint(page)
     page.keyboard.press('Escape')
-    intercept(page, '**/skip/**', stop)
+    page.locator('.vk-more').evaluate('menu => { menu.open = true; }')
+    page.get_by_role('button', name='Tour and practice').click()
+    tour = page.get_by_role('dialog', name='A short tour')
+    for _ in range(3):
+        tour.get_by_role('button', name='Next').click()
+    expect_no_complaint(page)
+    tour.get_by_role('button', name='Try a practice task').click()
+    expect(notice(page)).to_contain_text('This is a practice task.')
+    expect_no_complaint(page)
+    page.get_by_role('button', name='Go to the real tasks').click()
+    page.context.set_offline(True)
     skip(page).click()
-    expect(notice(page)).to_be_visible()
+    expect(notice(page)).to_contain_text('The site could not be reached.')
     expect_no_complaint(page)
 
 
@@ -95,3 +105,105 @@ def test_axe_finds_nothing_where_a_form_was_refused(page, site, watch, user, sig
     page.get_by_role('button', name='Change the name').click()
     expect(page.get_by_role('alert').first).to_be_visible()
     expect_no_complaint(page)
+
+
+# --- without a mouse, without eyes ------------------------------------------------------------------------------------
+
+# The Tab key goes round once: whatever has the focus and shows no sign of it, by outline or shadow, or is out of sight.
+UNSEEN = """
+    () => {
+        const {activeElement: node} = document;
+        if (node === document.body) { return {isLast: false, name: ''}; }
+        const {outlineStyle, outlineWidth, boxShadow} = getComputedStyle(node.matches('.vi-radio') ? node.parentNode : node);
+        const {top, bottom, left, right} = node.getBoundingClientRect();
+        const isMarked = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 || boxShadow !== 'none';
+        const isInSight = bottom > 0 && top < innerHeight && right > 0 && left < innerWidth;
+        const isLast = node.dataset.wasFocused === '1';
+        node.dataset.wasFocused = '1';
+        return {isLast, name: isMarked && isInSight ? '' : node.outerHTML.slice(0, 120)};
+    }
+"""
+
+
+def test_every_stop_of_the_tab_key_is_seen(page, site, user, signed_in):
+    for name in ('images', 'transcription', 'tagging', 'records'):
+        site.load_samples(name, 2)
+    signed_in(page, user)
+    found = {}
+    for address in (
+        '/',
+        '/me',
+        '/account',
+        *(f'/type/{name}/' for name in ('images', 'transcription', 'tagging', 'records')),
+    ):
+        page.goto(address)
+        if address.startswith('/type/'):
+            expect(page.locator('#current_task > [data-state]')).to_have_attribute('data-state', 'ready')
+        stops = []
+        while len(stops) < 80:
+            page.keyboard.press('Tab')
+            stops.append(page.evaluate(UNSEEN))
+            if stops[-1]['isLast']:
+                break
+        assert len(stops) > 8, address
+        found[address] = [stop['name'] for stop in stops[:-1] if stop['name']]
+    assert {address: names for address, names in found.items() if names} == {}
+
+
+HEARD = """
+    window.heard = [];
+    new MutationObserver(changes => changes.forEach(({addedNodes}) => {
+        addedNodes.forEach(node => heard.push(node.textContent));
+    })).observe(document.getElementById('vk-live'), {childList: true});
+"""
+
+
+def test_screen_readers_hear_what_becomes_of_an_answer_and_find_the_next_task_in_focus(
+    page, site, user, signed_in, watch
+):
+    watch.expect('ERR_INTERNET_DISCONNECTED')
+    site.load_samples('transcription', 3)
+    open_project(signed_in(page, user), 'transcription')
+    page.evaluate(HEARD)
+    text = page.locator('#vt-text')
+    page.keyboard.type('one')
+    shown_after(page, submit(page).click)
+    expect(text).to_be_focused()
+    assert page.evaluate('heard') == ['Saved', 'New line. Type it exactly as it is printed.']
+    shown_after(page, skip(page).click)
+    expect(text).to_be_focused()
+    assert page.evaluate('heard')[2:] == ['Skipped', 'New line. Type it exactly as it is printed.']
+    page.keyboard.type('two')
+    page.context.set_offline(True)
+    submit(page).click()
+    expect(page.get_by_role('alert').filter(has_text='Your answer is kept on this device.')).to_be_visible()
+    assert [*answers_of(user).values()] == [{'text': 'one'}]
+
+
+# What of the bar at the foot, of dialogs and messages lies beyond the edges of the window.
+BEYOND = """
+    [...document.querySelectorAll('.vk-bar *, dialog[open], dialog[open] *, .vk-toasts *')]
+        .filter(node => node.checkVisibility())
+        .map(node => [node.getBoundingClientRect(), node])
+        .filter(([{left, right, width}]) => width > 1 && (left < 0 || right > innerWidth + 0.5))
+        .map(([{left, right}, node]) => `${node.className} ${node.textContent.trim()}: ${left} to ${right}`)
+"""
+
+
+def test_nothing_of_the_task_page_leaves_the_screen_of_a_phone_where_words_are_long(phone, site, user, signed_in):
+    site.load_samples('images', 3)
+    user.update(set__language='uk')
+    open_project(signed_in(phone, user), 'images')
+    assert phone.evaluate(BEYOND) == []
+    skip(phone).tap()
+    expect(phone.locator('.vk-toast')).to_be_visible()
+    phone.locator('.vk-more summary').tap()
+    assert phone.evaluate(BEYOND) == []
+    phone.locator('[data-open=vk-tour]').tap()
+    for _ in range(3):
+        assert phone.evaluate(BEYOND) == []
+        phone.locator('[data-go=next]').tap()
+    assert phone.evaluate(BEYOND) == []
+    phone.locator('[data-go=end]').tap()
+    expect(notice(phone)).to_be_visible()
+    assert phone.evaluate(BEYOND) == []
