@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import nh3
 from babel import Locale, UnknownLocaleError
@@ -31,7 +30,7 @@ from vulyk.models.recent import Recent
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask, Batch, facts_of
 from vulyk.models.user import DEFAULT_GROUP, Group, User
-from vulyk.utils import HTTPStatus, accepts, get_template_path, json_response, resolve_task_type
+from vulyk.utils import HTTPStatus, accepts, get_template_path, is_own_path, json_response, resolve_task_type
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -186,14 +185,7 @@ def enter(user: User, *, lasting: bool = False) -> None:
 
 def safe_path(target: str | None) -> str:
     """Where to go next: a path of this site, or the home page if ``target`` is anything else."""
-    if not target or not target.startswith('/') or target.startswith(('//', '/\\')) or any(map(_is_control, target)):
-        return url_for('index')
-    parts = urlsplit(target)
-    return url_for('index') if parts.scheme or parts.netloc else target
-
-
-def _is_control(character: str) -> bool:
-    return ord(character) < 32
+    return target if target and is_own_path(target) else url_for('index')
 
 
 @answers_json

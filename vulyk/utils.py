@@ -40,6 +40,11 @@ class HTTPStatus(IntEnum):
     UNAVAILABLE = 503
 
 
+def is_own_path(target: str) -> bool:
+    """Whether an address is a path of this site, for every browser: some read ``/\\`` as ``//``, and leave out tabs."""
+    return target.startswith('/') and not target.startswith(('//', '/\\')) and all(ord(one) >= 32 for one in target)
+
+
 def accepts(function: Callable[..., Any], parameter: str) -> bool:
     """Whether a function that a plugin may have overridden knows a parameter that came later."""
     return _accepts(getattr(function, '__func__', function), parameter)

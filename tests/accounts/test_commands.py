@@ -62,6 +62,12 @@ def test_invitation_is_mailed_or_printed(command, mailbox, visitor):
     assert command('accounts', 'invite', 'nothing').exit_code == 2
 
 
+def test_nobody_is_invited_to_a_site_that_makes_no_accounts(command, site, monkeypatch):
+    monkeypatch.setitem(site.config, 'REGISTRATION', 'closed')
+    refused = command('accounts', 'invite')
+    assert (refused.exit_code, "REGISTRATION = 'invitation'" in refused.output) == (1, True)
+
+
 # --- accounts of older versions ---------------------------------------------------------------------------------------
 
 

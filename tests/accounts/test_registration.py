@@ -204,6 +204,21 @@ def test_invitation_opens_the_door_once(client, app, monkeypatch):
     assert User.objects.count() == 1
 
 
+def test_door_that_was_closed_meanwhile_is_closed_to_invitations_too(client, app, monkeypatch):
+    path = f'/register/{services.invite(None, datetime.now(UTC), by_mail=False).text}'
+    monkeypatch.setitem(app.config, 'REGISTRATION', 'closed')
+    for response in (client.get(path), register(client, path)):
+        assert (response.status_code, 'no new accounts' in response.text) == (403, True)
+
+
+def test_link_of_a_registration_is_over_when_the_door_is_closed(visitor, mailbox, site, monkeypatch):
+    register(visitor)
+    link = mailbox.link()
+    monkeypatch.setitem(site.config, 'REGISTRATION', 'closed')
+    assert (visitor.get(link).status_code, visitor.post(link).status_code) == (403, 403)
+    assert User.objects.count() == 0
+
+
 def test_invitation_by_mail_proves_the_address(visitor, mailbox, site, monkeypatch):
     monkeypatch.setitem(site.config, 'REGISTRATION', 'invitation')
     services.invite('Bee@Example.org', datetime.now(UTC), by_mail=True)

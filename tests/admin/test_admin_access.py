@@ -31,6 +31,14 @@ def test_volunteer_is_refused(app, login):
         assert volunteer.post(path).status_code == 403, path
 
 
+@pytest.mark.parametrize(
+    'url', ['https:evil.example', 'http:evil.example', '//evil.example', '/\\evil.example', '.evil']
+)
+def test_form_leads_back_to_nowhere_but_this_site(admin_client, url):
+    for path in ('/admin/group/edit/', '/admin/user/'):
+        assert admin_client.get(path, query_string={'id': 'default', 'url': url}).status_code == 400
+
+
 def test_visitor_signs_in_and_comes_back(client):
     for path in PAGES:
         response = client.get(path)

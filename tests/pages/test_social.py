@@ -189,6 +189,23 @@ def test_invitation_opens_the_door_to_one_newcomer(app, client, monkeypatch, ter
     assert (page.status_code, User.objects.count()) == (403, 1)
 
 
+@pytest.mark.parametrize('terms', [None, '7'])
+def test_door_that_was_closed_meanwhile_is_closed_to_invitations_too(app, client, monkeypatch, terms):
+    with app.app_context():
+        invitation = services.invite(None, datetime.now(UTC), by_mail=False).text
+    monkeypatch.setitem(app.config, 'TERMS_VERSION', terms)
+    monkeypatch.setitem(app.config, 'REGISTRATION', 'closed')
+    page = sign_in(client, invitation=invitation)
+    assert (page.status_code, User.objects.count()) == (403, 0)
+
+
+def test_newcomer_who_has_not_agreed_before_the_door_was_closed_stays_outside(app, client, monkeypatch):
+    monkeypatch.setitem(app.config, 'TERMS_VERSION', '7')
+    sign_in(client)
+    monkeypatch.setitem(app.config, 'REGISTRATION', 'closed')
+    assert (client.post('/register/finish', data={'terms': '1'}).status_code, User.objects.count()) == (403, 0)
+
+
 def test_invitation_used_by_somebody_else_meanwhile_is_used(app, client, monkeypatch):
     with app.app_context():
         invitation = services.invite(None, datetime.now(UTC), by_mail=False)

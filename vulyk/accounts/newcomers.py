@@ -32,7 +32,8 @@ def join(
         return {'is_new': False}
     now = datetime.now(UTC)
     invitation = Link.read(session.get('invitation', ''), INVITE, now)
-    if invitation is None and current_app.config['REGISTRATION'] != 'open':
+    way_in = current_app.config['REGISTRATION']
+    if way_in == 'closed' or (way_in == 'invitation' and invitation is None):
         raise AuthPolicyError(backend, code='registration_closed', stage='pipeline')
     address = _confirmed_address(backend.name, details, response)
     if address and User.is_email_taken(address):

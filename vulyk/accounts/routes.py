@@ -125,10 +125,10 @@ def register(invitation: str) -> 'ResponseReturnValue':
     way_in = current_app.config['REGISTRATION']
     if invitation and invited is None:
         return dead_link()
-    if way_in != OPEN and invited is None:
-        by_invitation = gettext('New accounts are by invitation. Ask those who run the site for one.')
-        text = by_invitation if way_in == INVITATION else gettext('There are no new accounts at the moment.')
-        return message_page(gettext('You cannot register here'), text, status=HTTPStatus.FORBIDDEN)
+    if way_in == CLOSED:
+        return closed_door()
+    if way_in == INVITATION and invited is None:
+        return closed_door(gettext('New accounts are by invitation. Ask those who run the site for one.'))
     if request.method == 'POST':
         limit_attempts('register')
         if request.form.get('website'):  # people do not see this field; programs fill in whatever there is
@@ -152,6 +152,12 @@ def register(invitation: str) -> 'ResponseReturnValue':
     if user is None:
         return look_into_your_mail(email)
     return welcome(user)
+
+
+def closed_door(why: str = '') -> 'ResponseReturnValue':
+    """The page for whoever may not make an account."""
+    text = why or gettext('There are no new accounts at the moment.')
+    return message_page(gettext('You cannot register here'), text, status=HTTPStatus.FORBIDDEN)
 
 
 def look_into_your_mail(email: str) -> 'ResponseReturnValue':
@@ -178,6 +184,8 @@ def confirm_registration(token: str) -> 'ResponseReturnValue':
     link = Link.read(token, REGISTER, now())
     if link is None:
         return dead_link()
+    if current_app.config['REGISTRATION'] == CLOSED:
+        return closed_door()
     if request.method == 'GET':
         return page('account_confirm.html', title=gettext('Finish your registration'), email=link.email)
     try:
@@ -197,6 +205,8 @@ def finish_joining() -> 'ResponseReturnValue':
         return redirect(url_for('index'))
     if link is None:
         return dead_link()
+    if current_app.config['REGISTRATION'] == CLOSED:
+        return closed_door()
     if request.method == 'GET' or (version and not request.form.get('terms')):
         response = make_response(page('agree.html', text=terms_text(), is_first=True, joins=True))
         response.status_code = HTTPStatus.UNPROCESSABLE if request.method == 'POST' else HTTPStatus.OK

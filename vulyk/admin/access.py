@@ -9,7 +9,7 @@ from flask import abort, current_app, has_request_context, redirect, request, ur
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from vulyk.utils import HTTPStatus
+from vulyk.utils import HTTPStatus, is_own_path
 
 _STATIC = Path(__file__).parent.parent / 'static' / 'admin'
 
@@ -26,6 +26,13 @@ class AdminsOnly:
         if current_user.is_authenticated:
             abort(HTTPStatus.FORBIDDEN)
         return redirect(url_for('sign_in', next=self._way_back()))
+
+    def _handle_view(self, name: str, **kwargs: Any) -> Any:
+        """Refuse an address to go back to that is none of this site; Flask-Admin takes ``https:evil.example`` for one."""
+        refusal = super()._handle_view(name, **kwargs)
+        if refusal is None and not all(map(is_own_path, request.args.getlist('url'))):
+            abort(HTTPStatus.BAD_REQUEST)
+        return refusal
 
     def _way_back(self) -> str:
         if request.method == 'GET':
