@@ -33,6 +33,8 @@ _IN_MEMORY = Path('/dev/shm')
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controller makes one folder for database and bundles; the workers of xdist find it in the environment."""
+    os.environ.pop('LANGUAGE', None)
+    os.environ['LC_ALL'] = 'C.UTF-8'  # commands speak the language of the terminal
     if not hasattr(config, 'workerinput') and _FOLDER not in os.environ:
         parent = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix='vulyk-tests-', dir=parent)

@@ -8,7 +8,14 @@ import pytest
 from tests.translations import PACKAGES, extract, missing, placeholders, read
 
 # Names, and what is written the same in both languages.
-SAME = {'%(done)s / %(limit)s', 'VK', '%(placeholder)s'}
+SAME = {
+    '%(done)s / %(limit)s',
+    'VK',
+    '%(placeholder)s',
+    'ENABLED_BLUEPRINTS, gamification: %(reason)s.',
+    '--facts %(path)s: %(reason)s',
+    'Vulyk %(version)s, Python %(python)s',
+}
 CYRILLIC = re.compile('[а-яіїєґ%{]', re.IGNORECASE)
 packages = pytest.mark.parametrize('package', PACKAGES, ids=lambda package: package.name)
 

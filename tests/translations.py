@@ -1,19 +1,57 @@
 """Keeps the files of translators up to date: ``make translations [LANGUAGE=de]``; tests ask it what is missing."""
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import flask_admin
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir, extract_python
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / 'vulyk', *sorted(path.parent for path in ROOT.glob('plugins/*/*/settings.py')))
 KEYWORDS = {**DEFAULT_KEYWORDS, 'lazy_gettext': None, 'lazy_ngettext': (1, 2)}
-SOURCES = [('**.py', 'python'), ('**/templates/**', 'jinja2')]
+
+
+def from_python(
+    file: IO[bytes], keywords: Any, tags: Any, options: Any
+) -> Iterator[tuple[int, str | None, Any, list[str]]]:
+    """What a module says; of commands also what ``--help`` says of them, which is translated when it is shown."""
+    yield from extract_python(file, keywords, tags, options)
+    file.seek(0)
+    tree = ast.parse(file.read())
+    yield from _in_braces(tree, keywords)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any(map(_makes_command, node.decorator_list)):
+            yield node.lineno, None, ast.get_docstring(node), []
+        elif isinstance(node, ast.Call) and 'click' in ast.unparse(node.func):
+            for keyword in node.keywords:
+                if (
+                    keyword.arg in ('help', 'prompt')
+                    and isinstance(keyword.value, ast.Constant)
+                    and isinstance(keyword.value.value, str)
+                ):
+                    yield node.lineno, None, keyword.value.value, []
+
+
+def _in_braces(tree: ast.AST, keywords: Any) -> Iterator[tuple[int, str, tuple[str, ...], list[str]]]:
+    """Texts inside of f-strings, which Babel sees from Python 3.12 on only."""
+    for outer in ast.walk(tree):
+        for node in ast.walk(outer) if isinstance(outer, ast.JoinedStr) else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in keywords:
+                texts = tuple(one.value for one in node.args if isinstance(one, ast.Constant))
+                yield node.lineno, node.func.id, texts, []
+
+
+def _makes_command(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).rpartition('.')[2] in ('command', 'group')
+
+
+SOURCES = [('**.py', from_python), ('**/templates/**', 'jinja2')]
 OPTIONS = {  # a template that cannot be read is an error, not silence
     '**/templates/**': {'extensions': 'webassets.ext.jinja2.AssetsExtension', 'silent': 'false'}
 }

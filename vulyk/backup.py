@@ -19,6 +19,7 @@ from typing import IO, Any
 import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from flask_babel import gettext
 from mongoengine.connection import get_db
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
@@ -79,7 +80,9 @@ def backup(
     :raises BackupError: the file exists or cannot be written, or the server has forgotten the moment.
     """
     if path.exists():
-        raise BackupError(f'{path} exists already; a backup replaces nothing. Choose another name.')
+        raise BackupError(
+            gettext('%(path)s exists already; a backup replaces nothing. Choose another name.', path=path)
+        )
     part = path.with_name(f'{path.name}.part')
     manifest = {'format': FORMAT, 'vulyk': version('vulyk'), 'taken_at': now.isoformat(), 'collections': {}}
     window = _longer_window(warn) if with_snapshot else nullcontext()
@@ -93,15 +96,21 @@ def backup(
             os.fsync(file.fileno())
         _publish(part, path)
     except FileExistsError as error:
-        raise BackupError(f'{path} exists already; a backup replaces nothing. Choose another name.') from error
+        raise BackupError(
+            gettext('%(path)s exists already; a backup replaces nothing. Choose another name.', path=path)
+        ) from error
     except OSError as error:
-        raise BackupError(f'{path} cannot be written: {error.strerror}.') from error
+        raise BackupError(
+            gettext('%(path)s cannot be written: %(reason)s.', path=path, reason=error.strerror)
+        ) from error
     except OperationFailure as error:
         if error.code in _SNAPSHOT_GONE:
             raise BackupError(
-                'The database has forgotten the moment the backup is of before it was done. Let the database user change '
-                'the parameter minSnapshotHistoryWindowInSeconds, raise it yourself, or stop the site and use '
-                '--without-snapshot.'
+                gettext(
+                    'The database has forgotten the moment the backup is of before it was done. Let the '
+                    'database user change the parameter minSnapshotHistoryWindowInSeconds, raise it '
+                    'yourself, or stop the site and use --without-snapshot.'
+                )
             ) from error
         raise
     finally:
@@ -139,7 +148,12 @@ def _longer_window(warn: Callable[[str], None]) -> Iterator[None]:
         if before < WINDOW_S:
             admin.command('setParameter', 1, **{name: WINDOW_S})
     except OperationFailure:
-        warn(f'The database does not let us raise {name}: the backup has to be done in five minutes, or it fails.')
+        warn(
+            gettext(
+                'The database does not let us raise %(name)s: the backup has to be done in five minutes, or it fails.',
+                name=name,
+            )
+        )
         yield
         return
     try:
@@ -148,7 +162,11 @@ def _longer_window(warn: Callable[[str], None]) -> Iterator[None]:
         try:
             admin.command('setParameter', 1, **{name: before})
         except PyMongoError as error:
-            warn(f'{name} could not be set back to {before}: {error}')
+            warn(
+                gettext(
+                    '%(name)s could not be set back to %(before)s: %(reason)s', name=name, before=before, reason=error
+                )
+            )
 
 
 @contextmanager
@@ -216,11 +234,19 @@ def check(path: Path, progress: Progress = lambda number: None) -> dict[str, Any
                     number += 1
                     progress(1)
                 if (number, digest.hexdigest()) != (facts['documents'], facts['sha256']):
-                    raise BackupError(f'{path} is damaged: {name} is not what it was when the backup was taken.')
+                    raise BackupError(
+                        gettext(
+                            '%(path)s is damaged: %(name)s is not what it was when the backup was taken.',
+                            path=path,
+                            name=name,
+                        )
+                    )
             if 'migrations' in manifest['collections']:
                 _refuse_newer(archive)
     except OSError as error:
-        raise BackupError(f'{path} cannot be read: {error.strerror or error}.') from error
+        raise BackupError(
+            gettext('%(path)s cannot be read: %(reason)s.', path=path, reason=error.strerror or error)
+        ) from error
     except (
         zipfile.BadZipFile,
         EOFError,
@@ -230,10 +256,12 @@ def check(path: Path, progress: Progress = lambda number: None) -> dict[str, Any
         AttributeError,
         NotImplementedError,
     ) as error:
-        raise BackupError(f'{path} is no backup of Vulyk, or it is damaged: {error}') from error
+        raise BackupError(
+            gettext('%(path)s is no backup of Vulyk, or it is damaged: %(reason)s', path=path, reason=error)
+        ) from error
     except Exception as error:  # what zlib raises has no public name
         if type(error).__module__ == 'zlib':
-            raise BackupError(f'{path} is damaged: {error}') from error
+            raise BackupError(gettext('%(path)s is damaged: %(reason)s', path=path, reason=error)) from error
         raise
     return manifest
 
@@ -241,7 +269,14 @@ def check(path: Path, progress: Progress = lambda number: None) -> dict[str, Any
 def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
     if manifest['format'] != FORMAT:
-        raise BackupError(f'{path} is of format {manifest["format"]}; this version of Vulyk reads format {FORMAT}.')
+        raise BackupError(
+            gettext(
+                '%(path)s is of format %(format)s; this version of Vulyk reads format %(known)s.',
+                path=path,
+                format=manifest['format'],
+                known=FORMAT,
+            )
+        )
     for name in manifest['collections']:
         if not name or '$' in name or '\0' in name or name.startswith('system.'):
             raise ValueError(f'{name!r} is no name of a collection')
@@ -264,7 +299,12 @@ def _read_part(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
 def _refuse_newer(archive: zipfile.ZipFile) -> None:
     found = schema.unknown(bson.decode(one) for one in _read_part(archive, 'migrations'))
     if found:
-        raise BackupError(f'The backup is of a newer version of Vulyk: it has been through migration {found!r}.')
+        raise BackupError(
+            gettext(
+                'The backup is of a newer version of Vulyk: it has been through migration %(migration)s.',
+                migration=repr(found),
+            )
+        )
 
 
 def is_empty() -> bool:
@@ -291,13 +331,16 @@ def restore(
     """
     manifest = manifest or check(path)
     if not (replace or is_empty()):
-        raise BackupError('The database is not empty. Name another one in MONGODB_SETTINGS, or use --replace.')
+        raise BackupError(gettext('The database is not empty. Name another one in MONGODB_SETTINGS, or use --replace.'))
     try:
         _fill(path, manifest['collections'], now, progress)
     except PyMongoError as error:
         raise DatabaseError(
-            f'The database could not be filled: {error}. '
-            'A part is missing now: remove the cause, then do it again with --replace.'
+            gettext(
+                'The database could not be filled: %(reason)s. A part is missing now: remove the cause, '
+                'then do it again with --replace.',
+                reason=error,
+            )
         ) from error
     return manifest
 

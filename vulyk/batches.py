@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from bson import Decimal128
+from flask_babel import gettext
 
 from vulyk import loading
 from vulyk.ext import counting
@@ -50,9 +51,11 @@ def add_batch(
         ).save(force_insert=True)
         return
     if existing.task_type != task_type.type_name:
-        raise TaskImportError(f'Batch {batch_id} belongs to the task type {existing.task_type}.')
+        raise TaskImportError(
+            gettext('Batch %(batch)s belongs to the task type %(type)s.', batch=batch_id, type=existing.task_type)
+        )
     if batch_id != default_batch_id(task_type, default_batch):
-        raise TaskImportError(f'Batch with id {batch_id} already exists')
+        raise TaskImportError(gettext('Batch with id %(batch)s already exists', batch=batch_id))
     if count:
         Batch.objects(pk=batch_id).update_one(inc__tasks_count=count, set__closed=False)
         Load.open_again(batch_id)
@@ -70,12 +73,18 @@ def check_batch_id(value: str, default_batch: str) -> str:
     :raises TaskImportError: the batch exists already, or the name is empty or too long.
     """
     if not value.strip() or len(value) > MAX_ID_LENGTH:
-        raise TaskImportError(f'A batch id has 1 to {MAX_ID_LENGTH} characters.')
+        raise TaskImportError(gettext('A batch id has 1 to %(limit)s characters.', limit=MAX_ID_LENGTH))
     if value == ALL_BATCHES:
-        raise TaskImportError(f'{value} means all batches; choose another id.')
+        raise TaskImportError(gettext('%(value)s means all batches; choose another id.', value=value))
     existing = Batch.objects(pk=value).first() if value != default_batch else None
     if existing is not None:
-        raise TaskImportError(f'Batch with id {value} already exists (it belongs to {existing.task_type})')
+        raise TaskImportError(
+            gettext(
+                'Batch with id %(batch)s already exists (it belongs to %(type)s)',
+                batch=value,
+                type=existing.task_type,
+            )
+        )
     return value
 
 
@@ -89,13 +98,23 @@ def parse_meta(task_type: AbstractTaskType, pairs: Iterable[tuple[str, str]]) ->
     meta: dict[str, Any] = {}
     for key, text in pairs:
         if key not in known:
-            names = ', '.join(known) or 'none'
-            raise TaskImportError(f'{key}: {task_type.type_name} has no such fact. It knows: {names}.')
+            names = ', '.join(known) or gettext('none')
+            raise TaskImportError(
+                gettext(
+                    '%(key)s: %(type)s has no such fact. It knows: %(names)s.',
+                    key=key,
+                    type=task_type.type_name,
+                    names=names,
+                )
+            )
         try:
             meta[key] = _convert(text, known[key])
         except (KeyError, ValueError, ArithmeticError) as error:
-            kind = {bool: 'true or false', str: 'a text'}.get(type(known[key]), 'a number')
-            raise TaskImportError(f'{key}: {text!r} is not {kind}.') from error
+            kinds = {bool: gettext('true or false'), str: gettext('a text')}
+            kind = kinds.get(type(known[key]), gettext('a number'))
+            raise TaskImportError(
+                gettext('%(key)s: %(text)s is not %(kind)s.', key=key, text=repr(text), kind=kind)
+            ) from error
     return meta
 
 
@@ -138,7 +157,12 @@ def load_files(
 
     if task_type.imports_itself():
         if key or skip_invalid:
-            raise TaskImportError(f'{task_type.type_name} imports tasks its own way, without --key and --skip-invalid.')
+            raise TaskImportError(
+                gettext(
+                    '%(type)s imports tasks its own way, without --key and --skip-invalid.',
+                    type=task_type.type_name,
+                )
+            )
         return _load_as_the_plugin_wants(task_type, paths, batch_id, publish)
     return loading.load(
         task_type,

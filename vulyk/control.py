@@ -3,11 +3,12 @@
 import os
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from flask import Flask
 from flask.cli import ScriptInfo
+from flask_babel.speaklater import LazyString
 from pymongo.errors import ConnectionFailure
 from werkzeug.utils import import_string
 
@@ -31,6 +32,9 @@ from vulyk.cli.users import user_group
 from vulyk.cli.worker import worker_command
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
+from vulyk.texts import gettext
+
+T = TypeVar('T')
 
 
 def build(config: dict[str, Any] | None = None) -> Flask:
@@ -44,7 +48,13 @@ def build(config: dict[str, Any] | None = None) -> Flask:
     named = os.environ.get('INSTANCE')
     instance = Path(named or 'instance').absolute()
     if named and not demo.exists(instance):
-        raise InitializationError(f'INSTANCE: {instance} is not a demo instance; make run INSTANCE={named} makes one.')
+        raise InitializationError(
+            gettext(
+                'INSTANCE: %(instance)s is not a demo instance; make run INSTANCE=%(named)s makes one.',
+                instance=instance,
+                named=named,
+            )
+        )
     if demo.exists(instance) and (named or not Path('local_settings.py').exists()):
         app = create_app(demo.settings(instance))
         app.settings_source = f'demo instance {instance}'
@@ -66,7 +76,7 @@ class CommandLine(click.Group):
         """The command of that name; the application is only built to look for one that is not known without it."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
-            return command
+            return _translated(command)
         group = _usual_features().get(cmd_name)
         if group is None:
             ctx.obj = ctx.obj or Site(build, _db.prepare, _security.check_secret_key)
@@ -74,7 +84,11 @@ class CommandLine(click.Group):
                 group = ctx.obj.app.cli.get_command(ctx, cmd_name)
             except InitializationError:
                 return None
-        return None if group is None else _mounted(ctx, cmd_name, group)
+        return None if group is None else _translated(_mounted(ctx, cmd_name, group))
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What it is for, in the language of the terminal."""
+        super(CommandLine, _in_words(self)).format_help_text(ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -82,12 +96,30 @@ class CommandLine(click.Group):
         except InitializationError as error:
             raise click.ClickException(str(error)) from error
         except ConnectionFailure as error:
-            raise click.ClickException(f'The database went away: {error}') from error
+            raise click.ClickException(gettext('The database went away: %(reason)s', reason=error)) from error
 
 
 def _usual_features() -> dict[str, click.Command]:
     modules = [import_string(entry['path']) for entry in settings.ENABLED_BLUEPRINTS]
     return {module.name: module.cli for module in modules if module.cli.commands}
+
+
+def _translated(command: click.Command) -> click.Command:
+    """The command as people read it, and those below it: what ``--help`` says of them, and what they ask."""
+    said = _in_words(command)
+    said.params = [_in_words(param) for param in command.params]
+    if isinstance(said, click.Group):
+        said.commands = {name: _translated(inner) for name, inner in said.commands.items()}
+    return said
+
+
+def _in_words(thing: T) -> T:
+    said = copy(thing)
+    for name in ('help', 'short_help', 'prompt', 'confirmation_prompt'):
+        text = getattr(thing, name, None)
+        if isinstance(text, str | LazyString):
+            setattr(said, name, gettext(text) if isinstance(text, str) else str(text))
+    return said
 
 
 def _mounted(ctx: click.Context, name: str, group: click.Command) -> click.Command:
@@ -96,7 +128,9 @@ def _mounted(ctx: click.Context, name: str, group: click.Command) -> click.Comma
     def prepared_app() -> Flask:
         here = ctx.find_object(Site)
         if name not in here.app.cli.commands:
-            raise click.ClickException(f'{name} is switched off: the setting ENABLED_BLUEPRINTS does not name it.')
+            raise click.ClickException(
+                gettext('%(name)s is switched off: the setting ENABLED_BLUEPRINTS does not name it.', name=name)
+            )
         here.prepare(here.app)
         return here.app
 
@@ -122,7 +156,7 @@ def cli(ctx: click.Context) -> None:
 def init_command(task_types: tuple[AbstractTaskType, ...]) -> None:
     """Let everybody work on these task types (and on no others, unless another group allows them)."""
     if not task_types:
-        raise click.UsageError('Please specify at least one default task type')
+        raise click.UsageError(gettext('Please specify at least one default task type'))
     project_init([task_type.type_name for task_type in task_types])
 
 

@@ -1,18 +1,12 @@
-"""Which language somebody reads, and the texts in it.
-
-Texts are kept as ``translations/<language>/LC_MESSAGES/messages.po``, in the core and in every plugin and blueprint that has
-some. They are read as they are, when a language is asked for first: there is nothing to compile.
-"""
+"""Which language somebody reads."""
 
 from collections.abc import Mapping
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from babel import Locale, UnknownLocaleError
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import current_app, g, has_request_context, request
 from flask_babel import Babel, Domain, get_domain, get_locale
@@ -22,17 +16,14 @@ from pymongo.errors import ConnectionFailure
 
 from vulyk.models.exc import InitializationError
 from vulyk.models.facts import in_language
+from vulyk.texts import OWN, PSEUDO, SOURCE, gettext, has, is_for_scripts, merged, of_environment, pseudo
 
 if TYPE_CHECKING:
     from flask import Flask
 
-PSEUDO = 'pseudo'  # as LANGUAGE: every text that goes through the translations stands in brackets, and is longer
-SOURCE = 'en'
 # Settings that may be {language: text}.
 TEXT_SETTINGS = ('SITE_NAME', 'SITE_TITLE', 'SITE_MOTTO', 'WARM_WELCOME', 'THANKS_TASK_MESSAGE', 'TERMS_TEXT')
 _FORMER_NAMES = {'ua': 'uk'}
-_FILE = Path('LC_MESSAGES', 'messages.po')
-_OWN = Path(__file__).parent / 'translations'
 TEXTS = 'vulyk_translations'
 _lent: set[Domain] = set()  # domains of libraries, which are there once in a process
 
@@ -43,16 +34,20 @@ def init(app: 'Flask') -> None:
     :raises InitializationError: ``LANGUAGES`` names none, or one that nobody knows.
     """
     if not app.config['LANGUAGES'] or isinstance(app.config['LANGUAGES'], str):
-        raise InitializationError("LANGUAGES: must be a list with at least one language, such as ['en', 'uk'].")
+        raise InitializationError(
+            gettext("LANGUAGES: must be a list with at least one language, such as ['en', 'uk'].")
+        )
     for tag in app.config['LANGUAGES']:
         try:
             Locale.parse(tag)
         except (UnknownLocaleError, ValueError, TypeError) as error:
-            raise InitializationError(f'LANGUAGES: {tag!r} is not the name of a language, such as uk.') from error
+            raise InitializationError(
+                gettext('LANGUAGES: %(tag)s is not the name of a language, such as uk.', tag=repr(tag))
+            ) from error
     for name in TEXT_SETTINGS:
         if isinstance(app.config[name], Mapping):
             app.config[name] = LazyString(_in_language_at_hand, app.config[name])
-    app.extensions[TEXTS] = [_OWN]
+    app.extensions[TEXTS] = [OWN]
     babel = Babel(app, locale_selector=lambda: selected(app))
     babel.domain_instance = Catalogues()
 
@@ -72,7 +67,7 @@ def of_site(app: 'Flask') -> str:
     """The language that the setting ``LANGUAGE`` names: one there are texts in, else English."""
     name = str(app.config['LANGUAGE']).lower()
     name = _FORMER_NAMES.get(name, name)
-    return name if (_OWN / name / _FILE).is_file() else SOURCE
+    return name if has(name) else SOURCE
 
 
 def offered(app: 'Flask') -> dict[str, str]:
@@ -81,7 +76,7 @@ def offered(app: 'Flask') -> dict[str, str]:
 
 
 def selected(app: 'Flask') -> str:
-    """The language of whoever asks: what he has chosen, else what the site has, else what his browser asks for."""
+    """The language of whoever asks: what he has chosen, else what the site has, else what his browser or terminal asks for."""
     languages = app.config['LANGUAGES']
     own = _chosen()
     if own in languages and app.config['LANGUAGE'] != PSEUDO:
@@ -89,7 +84,7 @@ def selected(app: 'Flask') -> str:
     if app.config['LANGUAGE']:
         return of_site(app)
     if not has_request_context():
-        return str(languages[0])
+        return str(languages[0]) if click.get_current_context(silent=True) is None else of_environment(languages)
     return str(request.accept_languages.best_match(languages, languages[0]))
 
 
@@ -104,11 +99,11 @@ class Catalogues(Domain):
     def get_translations(self) -> NullTranslations:
         """The texts in the language at hand."""
         locale = get_locale()
-        if locale is None:
+        if locale is None or is_for_scripts():
             return NullTranslations()
         if current_app.config['LANGUAGE'] == PSEUDO:
-            return _pseudo
-        return _merged(str(locale), tuple(current_app.extensions[TEXTS]))
+            return pseudo
+        return merged(str(locale), tuple(current_app.extensions[TEXTS]))
 
 
 def lend_to(library: Domain) -> None:
@@ -142,49 +137,3 @@ def _chosen() -> str:
         return getattr(current_user, 'language', '') or ''
     except ConnectionFailure:
         return ''
-
-
-@cache
-def _merged(language: str, folders: tuple[Path, ...]) -> NullTranslations:
-    texts = Translations()
-    for folder in folders:
-        file = folder / language / _FILE
-        if not file.is_file():
-            continue
-        catalogue = _read(file)
-        texts.merge(catalogue)
-        texts.plural = catalogue.plural  # type: ignore[attr-defined]
-    return texts
-
-
-@cache
-def _read(file: Path) -> Translations:
-    """A file of translations; what is not translated, or only guessed (fuzzy), stays as it is."""
-    with file.open('rb') as source:
-        catalogue = read_po(source)
-    binary = BytesIO()
-    write_mo(binary, catalogue)
-    binary.seek(0)
-    return Translations(binary)
-
-
-class _Pseudo(NullTranslations):
-    """Puts each text into brackets and makes it 40 % longer: one sees what is not translatable, and what is too narrow."""
-
-    def gettext(self, message: str) -> str:
-        longer = max(2, round(len(message) * 0.4) - 2)
-        return f'⟦{message} {"~~~~~ " * (longer // 6)}{"~" * (longer % 6)}'.rstrip() + '⟧'
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        return self.gettext(msgid1 if n == 1 else msgid2)
-
-    def pgettext(self, context: str, message: str) -> str:
-        return self.gettext(message)
-
-    def npgettext(self, context: str, msgid1: str, msgid2: str, num: int) -> str:
-        return self.ngettext(msgid1, msgid2, num)
-
-    ugettext, ungettext, upgettext, unpgettext = gettext, ngettext, pgettext, npgettext
-
-
-_pseudo = _Pseudo()

@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import orjson
 import zstandard
 from bson import ObjectId
+from flask_babel import gettext
 from pymongo.errors import DuplicateKeyError
 
 from vulyk.ext import leases
@@ -146,25 +147,45 @@ def read_records(path: str) -> Iterator[Record | TaskImportError]:
         with open_anything(path) as file:
             for line, found in _csv_objects(file) if is_csv else _json_objects(file):
                 yield (
-                    TaskImportError(f'{path}, line {line}: {found}')
+                    TaskImportError(gettext('%(path)s, line %(line)s: %(reason)s', path=path, line=line, reason=found))
                     if isinstance(found, str)
                     else Record(path, line, found)
                 )
     except EOFError as error:
-        raise TaskImportError(f'{path}, after line {line}: the archive is cut off.') from error
+        raise TaskImportError(
+            gettext('%(path)s, after line %(line)s: the archive is cut off.', path=path, line=line)
+        ) from error
     except (lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
-        raise TaskImportError(f'{path}, after line {line}: the archive is damaged or cut off ({error}).') from error
+        raise TaskImportError(
+            gettext(
+                '%(path)s, after line %(line)s: the archive is damaged or cut off (%(reason)s).',
+                path=path,
+                line=line,
+                reason=error,
+            )
+        ) from error
     except UnicodeDecodeError as error:
         raise TaskImportError(
-            f'{path}, after line {line}: byte {error.start} of the next is not valid UTF-8.'
+            gettext(
+                '%(path)s, after line %(line)s: byte %(start)s of the next is not valid UTF-8.',
+                path=path,
+                line=line,
+                start=error.start,
+            )
         ) from error
     except csv.Error as error:
-        raise TaskImportError(f'{path}, after line {line}: not valid CSV ({error}).') from error
+        raise TaskImportError(
+            gettext('%(path)s, after line %(line)s: not valid CSV (%(reason)s).', path=path, line=line, reason=error)
+        ) from error
     except _UnreadableError as error:
-        raise TaskImportError(f'{path}, line {line + 1}: {error}') from error
+        raise TaskImportError(
+            gettext('%(path)s, line %(line)s: %(reason)s', path=path, line=line + 1, reason=error)
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise TaskImportError(f'{path}, after line {line}: cannot be read ({reason}).') from error
+        raise TaskImportError(
+            gettext('%(path)s, after line %(line)s: cannot be read (%(reason)s).', path=path, line=line, reason=reason)
+        ) from error
 
 
 class _UnreadableError(Exception):
@@ -178,14 +199,14 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
             line = _without_mark(line)
             first = False
         if len(line) > MAX_LINE_BYTES:
-            raise _UnreadableError(f'the line has more than {MAX_LINE_BYTES:,} bytes.')
+            raise _UnreadableError(gettext('the line has more than %(limit)s bytes.', limit=f'{MAX_LINE_BYTES:,}'))
         yield line
 
 
 def _without_mark(line: bytes) -> bytes:
     for mark, name in _FOREIGN_MARKS.items():
         if line.startswith(mark):
-            raise _UnreadableError(f'the file is {name}; save it as UTF-8.')
+            raise _UnreadableError(gettext('the file is %(name)s; save it as UTF-8.', name=name))
     return line.removeprefix(b'\xef\xbb\xbf')
 
 
@@ -205,7 +226,7 @@ def _csv_objects(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | str]]:
     rows = csv.reader((line.decode('utf-8') for line in _lines(file)), strict=True)
     header = next(rows, [])
     if len(set(header)) != len(header) or not all(header) or any('\0' in name for name in header):
-        raise _UnreadableError('the first line must name every field once, without NUL characters.')
+        raise _UnreadableError(gettext('the first line must name every field once, without NUL characters.'))
     for row in rows:
         if not row:
             continue
@@ -287,10 +308,16 @@ def make_id(task_type: str, record: Mapping[str, Any], key: str | None) -> str:
         return hashlib.sha1(orjson.dumps(record), usedforsecurity=False).hexdigest()[:20]
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == '':
-        raise TaskImportError(f'{key}: must be a text or a whole number, because it is the key.')
+        raise TaskImportError(gettext('%(key)s: must be a text or a whole number, because it is the key.', key=key))
     made = f'{task_type}.{value}'
     if '/' in made or len(made) > MAX_KEY_LENGTH:
-        raise TaskImportError(f'{key}: a key has no “/” and, with the type, at most {MAX_KEY_LENGTH} characters.')
+        raise TaskImportError(
+            gettext(
+                '%(key)s: a key has no “/” and, with the type, at most %(limit)s characters.',
+                key=key,
+                limit=MAX_KEY_LENGTH,
+            )
+        )
     return made
 
 
@@ -413,7 +440,7 @@ class _Keeper:
         """
         if not self._loads.update_one({'_id': self.id}, {'$set': {'heartbeat': self._clock()}}).matched_count:
             raise TaskImportError(
-                'The load was taken for dead by another one, which has removed its tasks; start it again.'
+                gettext('The load was taken for dead by another one, which has removed its tasks; start it again.')
             )
 
     def publish(self) -> None:
@@ -439,8 +466,12 @@ def _only_load_of(task_type: 'AbstractTaskType', batch_id: str | None) -> Iterat
         loads.insert_one(document)
     except DuplicateKeyError as error:
         raise TaskImportError(
-            f'Another load of {task_type.type_name} is running. Wait for it; if it was killed, its place is free '
-            f'{HEARTBEAT.seconds} seconds later.'
+            gettext(
+                'Another load of %(type)s is running. Wait for it; if it was killed, its place is '
+                'free %(seconds)s seconds later.',
+                type=task_type.type_name,
+                seconds=HEARTBEAT.seconds,
+            )
         ) from error
     try:
         yield _Keeper(document['_id'], task_type.clock)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app
+from flask_babel import gettext, lazy_gettext
 from pymongo.errors import DuplicateKeyError
 
 from vulyk.accounts import migration as accounts
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 def init(app: 'Flask') -> None:
     """Add the steps of the core."""
     schema.add_steps(
-        Step('core', 1, 'one work session for each user and task', merge_sessions),
-        Step('core', 2, 'places of tasks in the order they are handed out; counters', settle_counters),
-        Step('core', 3, 'names and addresses of accounts', migrate_accounts),
-        Step('core', 4, 'links to sign-in services', complete_links),
+        Step('core', 1, lazy_gettext('one work session for each user and task'), merge_sessions),
+        Step('core', 2, lazy_gettext('places of tasks in the order they are handed out; counters'), settle_counters),
+        Step('core', 3, lazy_gettext('names and addresses of accounts'), migrate_accounts),
+        Step('core', 4, lazy_gettext('links to sign-in services'), complete_links),
     )
 
 
@@ -64,9 +65,13 @@ def _refuse_unknown_types(redundancies: dict[str, int]) -> None:
     unknown = sorted(set(AbstractTask._get_collection().distinct('taskType', {'need': None})) - known)
     if unknown:
         raise DatabaseError(
-            f'There are tasks of {", ".join(unknown)}, whose plugins are not enabled, so that nobody knows how many answers '
-            f'they need. Enable the plugins (setting ENABLED_TASKS), or say it: --redundancy {unknown[0]} 2. '
-            f'Nothing was changed.'
+            gettext(
+                'There are tasks of %(names)s, whose plugins are not enabled, so that nobody knows how '
+                'many answers they need. Enable the plugins (setting ENABLED_TASKS), or say it: '
+                '--redundancy %(first)s 2. Nothing was changed.',
+                names=', '.join(unknown),
+                first=unknown[0],
+            )
         )
 
 
@@ -86,7 +91,12 @@ def merge_sessions(dry_run: bool, progress: Progress) -> Iterator[str]:
         answers = [one['answer'] for one in found if one.get('answer')]
         given = set(AbstractAnswer._get_collection().distinct('_id', {'_id': {'$in': answers}}))
         kept = next((one for one in found if one.get('answer') in given), found[0])
-        yield f'user {where["user"]}, task {where["task"]}: of {len(found)} work sessions one is kept'
+        yield gettext(
+            'user %(user)s, task %(task)s: of %(number)s work sessions one is kept',
+            user=where['user'],
+            task=where['task'],
+            number=len(found),
+        )
         if not dry_run:
             sessions.delete_many({'_id': {'$in': [one['_id'] for one in found if one is not kept]}})
         progress(len(found))
@@ -101,7 +111,7 @@ def settle_counters(dry_run: bool, progress: Progress) -> Iterator[str]:
         return
     number = AbstractTask._get_collection().count_documents({'load': None})
     if number:
-        yield f'{number} tasks get a place in the order of tasks'
+        yield gettext('%(number)s tasks get a place in the order of tasks', number=number)
     yield from (f'{problem.kind} {problem.id}: {problem.text}' for problem in consistency.check(progress=progress))
 
 
@@ -114,10 +124,14 @@ def complete_links(dry_run: bool, progress: Progress) -> Iterator[str]:
     """Give links to sign-in services the part of their key that older versions did not have."""
     links = SocialAccount._get_collection()
     for link in list(links.find({'id_key': None}, {'provider': 1, 'uid': 1})):
-        yield f'link {link["_id"]} ({link.get("provider")}): its key is completed'
+        yield gettext(
+            'link %(link)s (%(service)s): its key is completed', link=link['_id'], service=link.get('provider')
+        )
         if not dry_run:
             try:
                 links.update_one({'_id': link['_id']}, {'$set': {'id_key': ''}})
             except DuplicateKeyError:
-                yield f'link {link["_id"]}: left alone, because there is another one of the same account'
+                yield gettext(
+                    'link %(link)s: left alone, because there is another one of the same account', link=link['_id']
+                )
         progress(1)

@@ -7,6 +7,8 @@ gives to ``create_app``; if that is nothing, ``local_settings`` of the current f
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vulyk.texts import gettext
+
 # --- secrets and sessions ---------------------------------------------------------------------------------------------
 SECRET_KEY: str | None = None  # no default: a public default would let anybody sign sessions
 SESSION_COOKIE_NAME = 'vulyk_session'
@@ -166,14 +168,14 @@ def _boolean(text: str) -> bool:
     words = {'1': True, 'true': True, 't': True, 'yes': True, 'on': True}
     words |= {'0': False, 'false': False, 'f': False, 'no': False, 'off': False, '': False}
     if text.strip().lower() not in words:
-        raise ValueError(f'{text!r} is not a truth value; write true or false')
+        raise ValueError(gettext('%(text)s is not a truth value; write true or false', text=repr(text)))
     return words[text.strip().lower()]
 
 
 def _mapping(text: str) -> dict[str, str]:
     pairs = [item.partition(':') for item in text.split(',') if item.strip()]
     if any(not value.strip() for _, _, value in pairs):
-        raise ValueError(f'{text!r} is not of the form package:ClassName,package:ClassName')
+        raise ValueError(gettext('%(text)s is not of the form package:ClassName,package:ClassName', text=repr(text)))
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
@@ -235,7 +237,9 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             try:
                 found[name] = convert(environ[name])
             except ValueError as error:
-                raise ValueError(f'Environment variable {name}: {error}') from error
+                raise ValueError(
+                    gettext('Environment variable %(name)s: %(reason)s', name=name, reason=error)
+                ) from error
     mongodb = {key: environ[name] for name, key in _MONGODB_VARIABLES.items() if environ.get(name)}
     if mongodb:
         found['MONGODB_SETTINGS'] = {**MONGODB_SETTINGS, **mongodb}

@@ -89,8 +89,9 @@ def init(app: 'Flask') -> None:
             config[name] = value
     if config['SOCIAL_AUTH_TWITTER_KEY'] and not config['SOCIAL_AUTH_TWITTER_OAUTH2_KEY']:
         warnings.warn(
-            'SOCIAL_AUTH_TWITTER_KEY and …_SECRET are now used for X; call them SOCIAL_AUTH_TWITTER_OAUTH2_KEY and …_SECRET '
-            'before Vulyk 2.0. X has to know /complete/twitter-oauth2/ as callback.',
+            'SOCIAL_AUTH_TWITTER_KEY and …_SECRET are now used for X; call them '
+            'SOCIAL_AUTH_TWITTER_OAUTH2_KEY and …_SECRET before Vulyk 2.0. X has to know '
+            '/complete/twitter-oauth2/ as callback.',
             DeprecationWarning,
             stacklevel=2,
         )
@@ -108,19 +109,29 @@ def _further(config: Any) -> list[Service]:
     """The services that an operator has added, by the dotted names of their classes."""
     paths = config.get('SOCIAL_AUTH_AUTHENTICATION_BACKENDS') or ()
     if isinstance(paths, str):
-        raise InitializationError('SOCIAL_AUTH_AUTHENTICATION_BACKENDS must be a list of dotted names, not a text.')
+        raise InitializationError(
+            gettext('SOCIAL_AUTH_AUTHENTICATION_BACKENDS must be a list of dotted names, not a text.')
+        )
     known = {service.name for service in KNOWN} | set(FORMER)
     found = []
     for path in paths:
         if path in UNSAFE:
             raise InitializationError(
-                f'SOCIAL_AUTH_AUTHENTICATION_BACKENDS: {path} checks no password; local accounts need no entry here.'
+                gettext(
+                    'SOCIAL_AUTH_AUTHENTICATION_BACKENDS: %(path)s checks no password; local accounts need '
+                    'no entry here.',
+                    path=path,
+                )
             )
         try:
             backend = module_member(path)
         except (ImportError, AttributeError, ValueError) as error:
             raise InitializationError(
-                f'SOCIAL_AUTH_AUTHENTICATION_BACKENDS: {path} cannot be imported: {error}'
+                gettext(
+                    'SOCIAL_AUTH_AUTHENTICATION_BACKENDS: %(path)s cannot be imported: %(reason)s',
+                    path=path,
+                    reason=error,
+                )
             ) from error
         if backend.name not in known:
             found.append(Service(backend.name, backend.title or backend.name.title(), path))

@@ -12,12 +12,88 @@ from typing import Any, NamedTuple
 import click
 from bson import Decimal128
 
+from vulyk.texts import gettext, lazy_gettext, speak_english
 from vulyk.utils import aware
 
 OK, WARNING, WRONG = 'ok', 'warning', 'wrong'
-_MARKS = {OK: 'ok     ', WARNING: 'warning', WRONG: 'WRONG  '}
+_MARKS = {OK: lazy_gettext('ok'), WARNING: lazy_gettext('warning'), WRONG: lazy_gettext('WRONG')}
 
-json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON, for scripts.')
+
+# What commands tell about something: its name in JSON → what people read.
+LABELS = {
+    'id': lazy_gettext('Id'),
+    'kind': lazy_gettext('Kind'),
+    'state': lazy_gettext('State'),
+    'tries': lazy_gettext('Tries'),
+    'run_at': lazy_gettext('Run at'),
+    'error': lazy_gettext('Error'),
+    'username': lazy_gettext('Username'),
+    'email': lazy_gettext('Email'),
+    'active': lazy_gettext('Active'),
+    'admin': lazy_gettext('Admin'),
+    'manages': lazy_gettext('Manages'),
+    'groups': lazy_gettext('Groups'),
+    'answers': lazy_gettext('Answers'),
+    'created_at': lazy_gettext('Created at'),
+    'last_login': lazy_gettext('Last login'),
+    'deleted_at': lazy_gettext('Deleted at'),
+    'email_confirmed': lazy_gettext('Email confirmed'),
+    'sign_in_methods': lazy_gettext('Sign in methods'),
+    'sessions': lazy_gettext('Sessions'),
+    'time_zone': lazy_gettext('Time zone'),
+    'may_work_on': lazy_gettext('May work on'),
+    'answers_by_type': lazy_gettext('Answers by type'),
+    'hours_of_work': lazy_gettext('Hours of work'),
+    'type': lazy_gettext('Type'),
+    'tasks': lazy_gettext('Tasks'),
+    'closed_tasks': lazy_gettext('Closed tasks'),
+    'closed': lazy_gettext('Closed'),
+    'paused': lazy_gettext('Paused'),
+    'priority': lazy_gettext('Priority'),
+    'redundancy': lazy_gettext('Redundancy'),
+    'title': lazy_gettext('Title'),
+    'description': lazy_gettext('Description'),
+    'help': lazy_gettext('Help'),
+    'licence': lazy_gettext('Licence'),
+    'source': lazy_gettext('Source'),
+    'attribution': lazy_gettext('Attribution'),
+    'lang': lazy_gettext('Lang'),
+    'meta': lazy_gettext('Meta'),
+    'in_hand': lazy_gettext('In hand'),
+    'package': lazy_gettext('Package'),
+    'class_name': lazy_gettext('Class name'),
+    'version': lazy_gettext('Version'),
+    'enabled': lazy_gettext('Enabled'),
+    'problem': lazy_gettext('Problem'),
+    'extra': lazy_gettext('Extra'),
+    'too_fast': lazy_gettext('Too fast'),
+    'first': lazy_gettext('First'),
+    'last': lazy_gettext('Last'),
+    'hours': lazy_gettext('Hours'),
+    'users': lazy_gettext('Users'),
+    'inactive_users': lazy_gettext('Inactive users'),
+    'admins': lazy_gettext('Admins'),
+    'batches': lazy_gettext('Batches'),
+    'open_batches': lazy_gettext('Open batches'),
+    'paused_batches': lazy_gettext('Paused batches'),
+    'open_tasks': lazy_gettext('Open tasks'),
+    'answers_of_a_day': lazy_gettext('Answers of a day'),
+    'volunteers_of_a_day': lazy_gettext('Volunteers of a day'),
+    'answers_of_a_week': lazy_gettext('Answers of a week'),
+    'volunteers_of_a_week': lazy_gettext('Volunteers of a week'),
+    'answers_of_a_month': lazy_gettext('Answers of a month'),
+    'volunteers_of_a_month': lazy_gettext('Volunteers of a month'),
+}
+
+
+def _for_scripts(context: click.Context, parameter: click.Parameter, is_asked_for: bool) -> bool:
+    """What scripts read is English, whatever language the operator reads."""
+    if is_asked_for:
+        speak_english(context)
+    return is_asked_for
+
+
+json_option = click.option('--json', 'as_json', is_flag=True, callback=_for_scripts, help='Print JSON, for scripts.')
 
 
 def print_json(value: Any, *, err: bool = False) -> None:
@@ -52,20 +128,19 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def print_facts(facts: dict[str, Any]) -> None:
     """Print names with their values, one below the other."""
-    width = max(map(len, facts))
+    width = max(len(_label(name)) for name in facts)
     for name, value in facts.items():
         click.echo(f'{_label(name).ljust(width)}  {to_cell(value)}'.rstrip())
 
 
 def _label(name: str) -> str:
-    """``closed_tasks`` as people read it; what is capitalised already stays as it is."""
-    return name if name[:1].isupper() else name.replace('_', ' ').capitalize()
+    return str(LABELS.get(name, name))
 
 
 def to_cell(value: Any) -> str:
     """A value on one line: truth as a word, times to the minute in UTC, nothing as nothing."""
     if isinstance(value, bool):
-        return 'yes' if value else 'no'
+        return gettext('yes') if value else gettext('no')
     if isinstance(value, datetime):
         return f'{aware(value):%Y-%m-%d %H:%M}'
     if isinstance(value, list | tuple):
@@ -93,14 +168,17 @@ def print_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
     for finding in findings:
         found.append(finding)
         if not as_json:
-            click.echo(f'{_MARKS[finding.state]}  {finding.area}: {finding.text}')
+            mark = str(_MARKS[finding.state]).ljust(max(map(len, _MARKS.values())))
+            click.echo(f'{mark}  {finding.area}: {finding.text}')
             if finding.cure:
-                click.echo(f'         → {finding.cure}')
+                click.echo(f'{" " * len(mark)}  → {finding.cure}')
     if as_json:
         print_json([finding._asdict() for finding in found])
     wrong = sum(finding.state == WRONG for finding in found)
     if wrong:
-        raise click.ClickException(f'{wrong} things are wrong.' if wrong > 1 else 'One thing is wrong.')
+        raise click.ClickException(
+            gettext('%(number)s things are wrong.', number=wrong) if wrong > 1 else gettext('One thing is wrong.')
+        )
 
 
 class Bar:
@@ -139,4 +217,4 @@ class Bar:
             self._shown, self._updated = self._number, time.monotonic()
 
     def _rate(self, number: int | None) -> str:
-        return f'{(number or 0) / (time.monotonic() - self._started):,.0f} a second'
+        return gettext('%(number)s a second', number=f'{(number or 0) / (time.monotonic() - self._started):,.0f}')

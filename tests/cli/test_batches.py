@@ -121,7 +121,7 @@ def test_batches_are_shown_in_a_table(runner, plain):
     make_tasks(plain, 2, batch='b1')
     make_tasks(plain, 1, batch='b2')
     head, *rows = runner('stats', 'batch').stdout.splitlines()
-    assert [column in head for column in COLUMNS] == [True] * len(COLUMNS)
+    assert [str(column) in head for column in COLUMNS] == [True] * len(COLUMNS)
     assert [row.split()[:2] for row in rows] == [['b1', '2'], ['b2', '1']]
 
 

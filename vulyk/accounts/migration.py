@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bson import ObjectId
+from flask_babel import gettext
 from pymongo.errors import DuplicateKeyError
 
 from vulyk.models import usernames
@@ -35,21 +36,31 @@ def migrate(*, dry_run: bool, progress: Callable[[int], None] = lambda number: N
             changes |= {'username': name, 'usernameKey': usernames.likeness(name)}
             names[changes['usernameKey']] = stored['_id']
             if why:
-                becomes = 'gets a generated name' if dry_run else f'becomes {name}'
-                yield f'user {stored["_id"]}: {stored.get("username")!r} {becomes}, because {why}'
+                text = gettext('user %(user)s: %(old)s becomes %(name)s, because %(why)s')
+                if dry_run:
+                    text = gettext('user %(user)s: %(old)s gets a generated name, because %(why)s')
+                yield text % {'user': stored['_id'], 'old': repr(stored.get('username')), 'name': name, 'why': why}
         key = key_of_email(stored.get('email') or '')
         if key and not stored.get('emailKey'):
             if addresses.setdefault(key, stored['_id']) == stored['_id']:
                 changes['emailKey'] = key
             else:
-                yield f'user {stored["_id"]}: {stored["email"]} belongs to user {addresses[key]} too, who signs in with it'
+                yield gettext(
+                    'user %(user)s: %(email)s belongs to user %(other)s too, who signs in with it',
+                    user=stored['_id'],
+                    email=stored['email'],
+                    other=addresses[key],
+                )
         if changes:
             number += 1
             if not dry_run:
                 _store(stored['_id'], changes)
         progress(1)
     if number:
-        yield f'{number} accounts: name and address {"are to be" if dry_run else "are"} made unique'
+        if dry_run:
+            yield gettext('%(number)s accounts: name and address are to be made unique', number=number)
+        else:
+            yield gettext('%(number)s accounts: name and address are made unique', number=number)
 
 
 def _why_not(stored: Stored, names: dict[str, ObjectId]) -> str:
@@ -58,9 +69,11 @@ def _why_not(stored: Stored, names: dict[str, ObjectId]) -> str:
     if '@' in name:
         return 'an address is no name'
     if not usernames.is_valid(name):
-        return f'a name has 1 to {usernames.MAX_LENGTH} letters of one alphabet, digits, and _ - .'
+        return gettext(
+            'a name has 1 to %(limit)s letters of one alphabet, digits, and _ - .', limit=usernames.MAX_LENGTH
+        )
     owner = names.get(usernames.likeness(name))
-    return '' if owner is None else f'user {owner} has one that looks the same'
+    return '' if owner is None else gettext('user %(user)s has one that looks the same', user=owner)
 
 
 def _store(user_id: ObjectId, changes: Stored) -> None:

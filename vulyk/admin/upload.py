@@ -66,7 +66,7 @@ class Progress:
         """
         self.seen += 1
         if self.is_over:
-            raise TaskImportError('The browser has gone.')
+            raise TaskImportError(gettext('The browser has gone.'))
 
 
 class UploadView(StaffOnly, BaseView):
@@ -243,11 +243,17 @@ def _unpacked(path: Path, limit: int) -> tuple[list[str], dict[str, Any]]:
         with zipfile.ZipFile(path) as archive:
             _extract(archive, folder, limit)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, EOFError, NotImplementedError, OSError) as error:
-        raise TaskImportError(f'{path.name}: cannot be unpacked ({error}).') from error
+        raise TaskImportError(
+            gettext('%(path)s: cannot be unpacked (%(reason)s).', path=path.name, reason=error)
+        ) from error
     paths = sorted(str(found) for found in folder.rglob('*') if found.is_file() and _holds_tasks(found))
     if not paths:
         raise TaskImportError(
-            f'{path.name}: there is no file with tasks in it, which ends in {", ".join(_DATA_FILES)}.'
+            gettext(
+                '%(path)s: there is no file with tasks in it, which ends in %(names)s.',
+                path=path.name,
+                names=', '.join(_DATA_FILES),
+            )
         )
     return paths, _facts_in(folder)
 
@@ -266,12 +272,17 @@ def _extract(archive: zipfile.ZipFile, folder: Path, limit: int) -> None:
             continue
         target = (folder / info.filename).resolve()
         if not target.is_relative_to(folder.resolve()):
-            raise TaskImportError(f'{info.filename!r} lies outside of the archive.')
+            raise TaskImportError(gettext('%(file)s lies outside of the archive.', file=repr(info.filename)))
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(info) as packed, target.open('wb') as file:
             left -= _copied(packed, file, left)
         if left < 0:
-            raise TaskImportError(f'Unpacked, the archive has more than {limit:,} bytes (setting UPLOAD_MAX_BYTES).')
+            raise TaskImportError(
+                gettext(
+                    'Unpacked, the archive has more than %(limit)s bytes (setting UPLOAD_MAX_BYTES).',
+                    limit=f'{limit:,}',
+                )
+            )
 
 
 def _copied(source: IO[bytes], target: IO[bytes], limit: int) -> int:

@@ -20,6 +20,7 @@ from werkzeug.utils import safe_join
 
 from vulyk.ext.storage import Collect, Storage
 from vulyk.models.exc import InitializationError
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -174,7 +175,9 @@ def _check_sources(sources: list[Path]) -> None:
     missing = [str(path) for path in sources if not path.is_file()]
     if missing:
         raise InitializationError(
-            f'Scripts or styles named in JS_ASSETS or CSS_ASSETS are missing: {", ".join(missing)}'
+            gettext(
+                'Scripts or styles named in JS_ASSETS or CSS_ASSETS are missing: %(names)s', names=', '.join(missing)
+            )
         )
 
 
@@ -240,7 +243,11 @@ def _build(
         scratch = Path(tempfile.mkdtemp(prefix='.building-', dir=built.parent))
     except OSError as error:
         raise InitializationError(
-            f'Scripts and styles cannot be written to {built.parent} ({error.strerror}): set ASSETS_FOLDER.'
+            gettext(
+                'Scripts and styles cannot be written to %(folder)s (%(reason)s): set ASSETS_FOLDER.',
+                folder=built.parent,
+                reason=error.strerror,
+            )
         ) from error
     for bundle in bundles.values():
         if bundle.contents:

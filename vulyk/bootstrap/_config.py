@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vulyk import settings
 from vulyk.models.exc import InitializationError
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from vulyk.bootstrap._application import VulykFlask
@@ -50,6 +51,10 @@ def _read_local_settings(app: 'VulykFlask') -> None:
     try:
         module = importlib.import_module(LOCAL)
     except Exception as error:  # whatever is wrong in there, running on defaults instead would be worse
-        raise InitializationError(f'{LOCAL} cannot be read: {type(error).__name__}: {error}') from error
+        raise InitializationError(
+            gettext(
+                '%(file)s cannot be read: %(name)s: %(reason)s', file=LOCAL, name=type(error).__name__, reason=error
+            )
+        ) from error
     app.config.from_object(module)
     app.settings_source = str(module.__file__)

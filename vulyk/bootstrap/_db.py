@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from vulyk import mongod
 from vulyk.models import database
 from vulyk.models.exc import DatabaseError, InitializationError
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -44,7 +45,7 @@ def init(app: 'Flask') -> MongoEngine:
     try:
         db.init_app(app)
     except (PyMongoError, mongoengine.connection.ConnectionFailure, ValueError) as error:
-        raise InitializationError(f'MONGODB_SETTINGS cannot be used: {error}') from error
+        raise InitializationError(gettext('MONGODB_SETTINGS cannot be used: %(reason)s', reason=error)) from error
     app.json.sort_keys = False  # set here, because flask-mongoengine has just put its own JSON provider in place
     app.json.ensure_ascii = False
     _owner, _connected = weakref.ref(app), settings
@@ -86,7 +87,9 @@ def _connection_settings(app: 'Flask') -> list[dict[str, Any]]:
     """``MONGODB_SETTINGS`` as a list of connections with mongoengine's own keys."""
     given = app.config['MONGODB_SETTINGS']
     if not all(isinstance(item, Mapping) for item in (given if isinstance(given, list) else [given])):
-        raise InitializationError(f"MONGODB_SETTINGS must be a dictionary like {{'DB': 'vulyk'}}, not {given!r}.")
+        raise InitializationError(
+            gettext("MONGODB_SETTINGS must be a dictionary like {'DB': 'vulyk'}, not %(value)s.", value=repr(given))
+        )
     connections = [_normalised(app, item) for item in (given if isinstance(given, list) else [given])]
     if app.config['EMBEDDED_MONGOD']:
         folder = Path(app.config['EMBEDDED_MONGOD']) / 'mongo'
@@ -105,7 +108,9 @@ def _normalised(app: 'Flask', settings: Mapping[str, Any]) -> dict[str, Any]:
         try:
             lower['port'] = int(lower['port'])
         except ValueError as error:
-            raise InitializationError(f'MONGODB_SETTINGS: PORT {lower["port"]!r} is no number.') from error
+            raise InitializationError(
+                gettext('MONGODB_SETTINGS: PORT %(value)s is no number.', value=repr(lower['port']))
+            ) from error
     defaults = {
         'alias': 'default',
         'tz_aware': True,

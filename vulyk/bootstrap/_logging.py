@@ -9,6 +9,7 @@ from flask.logging import default_handler
 
 from vulyk.logs import JsonFormatter, WithRequestId
 from vulyk.models.exc import InitializationError
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -20,7 +21,9 @@ def init(app: 'Flask') -> None:
     :raises InitializationError: ``LOG_FORMAT`` is none.
     """
     if app.config['LOG_FORMAT'] not in ('text', 'json'):
-        raise InitializationError(f"LOG_FORMAT must be 'text' or 'json', not {app.config['LOG_FORMAT']!r}.")
+        raise InitializationError(
+            gettext("LOG_FORMAT must be 'text' or 'json', not %(value)s.", value=repr(app.config['LOG_FORMAT']))
+        )
     handler: logging.Handler = default_handler
     if not app.config['LOG_TO_STDERR']:
         path = Path(app.config['LOGGING_LOCATION'])

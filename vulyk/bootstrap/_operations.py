@@ -23,6 +23,7 @@ from vulyk.models import database
 from vulyk.models.exc import DatabaseError, InitializationError
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.pages import answers_json
+from vulyk.texts import gettext
 from vulyk.utils import HTTPStatus, json_response
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def init(app: 'Flask') -> None:
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
-            raise InitializationError(f'METRICS_NETWORKS: {error}. Write addresses or networks: 10.0.0.0/8.') from error
+            raise InitializationError(
+                gettext('METRICS_NETWORKS: %(reason)s. Write addresses or networks: 10.0.0.0/8.', reason=error)
+            ) from error
     numbers = Numbers()
     views = {'healthz': healthz, 'readyz': readyz, 'metrics': answers_json(lambda: metrics(numbers))}
     for name, view in views.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vulyk.models.exc import InitializationError
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -33,7 +34,9 @@ class TrustedProxies:
         try:
             self._networks = [ipaddress.ip_network(entry) for entry in entries if entry != 'unix']
         except (ValueError, TypeError) as error:
-            raise InitializationError(f'TRUSTED_PROXIES: {error}. Write addresses or networks: 10.0.0.0/8.') from error
+            raise InitializationError(
+                gettext('TRUSTED_PROXIES: %(reason)s. Write addresses or networks: 10.0.0.0/8.', reason=error)
+            ) from error
         self._unix = 'unix' in entries
         self._app = app
         # Host and scheme are what the last proxy says; the visitor is behind as many proxies as are ours. A prefix nobody is

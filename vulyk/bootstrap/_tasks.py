@@ -15,6 +15,7 @@ from vulyk.models.exc import InitializationError
 from vulyk.models.pace import AnswerLimits
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -31,7 +32,9 @@ def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
     """
     enabled = app.config['ENABLED_TASKS']
     if not isinstance(enabled, Mapping):
-        raise InitializationError(f'ENABLED_TASKS must be a dictionary {{package: class name}}, not {enabled!r}.')
+        raise InitializationError(
+            gettext('ENABLED_TASKS must be a dictionary {package: class name}, not %(value)s.', value=repr(enabled))
+        )
     if app.config['ENABLED_PLUGINS'] is not None:
         app.logger.info('ENABLED_PLUGINS has no effect; ENABLED_TASKS names the plugins.')
     found: dict[str, AbstractTaskType] = {}
@@ -41,7 +44,13 @@ def init_plugins(app: 'Flask') -> dict[str, AbstractTaskType]:
             task_type = _load(package, class_name)
             if task_type.type_name in found:
                 other = packages[task_type.type_name]
-                raise InitializationError(f'its type name “{task_type.type_name}” is taken by {other} already')
+                raise InitializationError(
+                    gettext(
+                        'its type name “%(type)s” is taken by %(other)s already',
+                        type=task_type.type_name,
+                        other=other,
+                    )
+                )
             _apply_settings(app, task_type)
             _check_assets(package, task_type)
             _add_templates(app, package, task_type)
@@ -68,11 +77,21 @@ def _load(package: str, class_name: str) -> AbstractTaskType:
     task_types = importlib.import_module(f'{package}.models.task_types')
     task_type_class = getattr(task_types, class_name, None)
     if not isinstance(task_type_class, type) or not issubclass(task_type_class, AbstractTaskType):
-        raise InitializationError(f'{package}.models.task_types has no task type class {class_name}')
+        raise InitializationError(
+            gettext(
+                '%(package)s.models.task_types has no task type class %(name)s',
+                package=package,
+                name=class_name,
+            )
+        )
     task_type = task_type_class(settings=configured)
     if '/' in task_type.type_name or len(task_type.type_name) > MAX_TYPE_NAME_LENGTH:
         raise InitializationError(
-            f'its type name “{task_type.type_name}” must have 1 to {MAX_TYPE_NAME_LENGTH} characters and no “/”'
+            gettext(
+                'its type name “%(type)s” must have 1 to %(limit)s characters and no “/”',
+                type=task_type.type_name,
+                limit=MAX_TYPE_NAME_LENGTH,
+            )
         )
     task_type.package = package
     return task_type
@@ -100,17 +119,23 @@ def _check_assets(package: str, task_type: AbstractTaskType) -> None:
     folder = package_folder(package)
     missing = [path for path in (*task_type.JS_ASSETS, *task_type.CSS_ASSETS) if not (folder / path).is_file()]
     if missing:
-        raise InitializationError(f'these scripts or styles are not in it: {", ".join(missing)}')
+        raise InitializationError(gettext('these scripts or styles are not in it: %(names)s', names=', '.join(missing)))
     if task_type.picture and not (task_type.picture.startswith('static/') and (folder / task_type.picture).is_file()):
-        raise InitializationError(f'its picture “{task_type.picture}” is not in its folder static/')
+        raise InitializationError(
+            gettext('its picture “%(picture)s” is not in its folder static/', picture=task_type.picture)
+        )
 
 
 def _add_templates(app: 'Flask', package: str, task_type: AbstractTaskType) -> None:
     try:
         loader = jinja2.PackageLoader(package)
     except ValueError as error:
-        raise InitializationError(f'it has no folder templates/ beside its __init__.py ({error})') from error
+        raise InitializationError(
+            gettext('it has no folder templates/ beside its __init__.py (%(reason)s)', reason=error)
+        ) from error
     if task_type.template not in loader.list_templates():
-        raise InitializationError(f'its template “{task_type.template}” is not in its folder templates/')
+        raise InitializationError(
+            gettext('its template “%(template)s” is not in its folder templates/', template=task_type.template)
+        )
     _templates.add_prefix(app, task_type.type_name, loader)
     languages.add_folder(app, package_folder(package))

@@ -11,6 +11,7 @@ from vulyk.cli.context import operator, with_database
 from vulyk.models import audit
 from vulyk.models.user import User
 from vulyk.terminal import Bar, json_option, print_json
+from vulyk.texts import gettext
 
 
 def find_user(name: str) -> User:
@@ -20,18 +21,20 @@ def find_user(name: str) -> User:
     """
     user = User.get_by_email(name) if '@' in name else User.get_by_username(name)
     if user is None or not user.active:
-        raise click.BadParameter(f'There is no active user {name!r}; give a username or an e-mail address.')
+        raise click.BadParameter(
+            gettext('There is no active user %(name)s; give a username or an e-mail address.', name=repr(name))
+        )
     return user
 
 
 def show(link: Link, *, as_json: bool) -> None:
     """Print the address of a link, and until when it works."""
     if not current_app.config['SITE_URL']:
-        click.echo('The setting SITE_URL is missing: put the address of your site before this path.', err=True)
+        click.echo(gettext('The setting SITE_URL is missing: put the address of your site before this path.'), err=True)
     if as_json:
         return print_json({'link': mails.address_of(link), 'expires_at': link.expires_at})
     click.echo(mails.address_of(link))
-    click.echo(f'It works once, until {link.expires_at:%Y-%m-%d %H:%M} UTC.', err=True)
+    click.echo(gettext('It works once, until %(time)s UTC.', time=f'{link.expires_at:%Y-%m-%d %H:%M}'), err=True)
     return None
 
 
@@ -60,17 +63,19 @@ def invite_command(email: str | None, as_json: bool) -> None:
     if current_app.config['REGISTRATION'] == 'closed':
         raise click.ClickException("This site makes no new accounts: set REGISTRATION = 'invitation' to invite people.")
     if email is not None and '@' not in email:
-        raise click.BadParameter(f'{email!r} is not an e-mail address.')
+        raise click.BadParameter(gettext('%(email)s is not an e-mail address.', email=repr(email)))
     by_mail = email is not None and mails.can_be_sent()
     if by_mail and not current_app.config['SITE_URL']:
-        raise click.ClickException('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
+        raise click.ClickException(
+            gettext('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
+        )
     link = services.invite(email, datetime.now(UTC), by_mail=by_mail)
     if not by_mail:
         show(link, as_json=as_json)
     elif as_json:
         print_json({'mailed_to': email})
     else:
-        click.echo(f'An invitation to {email} is on its way.')
+        click.echo(gettext('An invitation to %(email)s is on its way.', email=email))
 
 
 @accounts_group.command('migrate')
@@ -79,9 +84,9 @@ def invite_command(email: str | None, as_json: bool) -> None:
 def migrate_command(dry_run: bool) -> None:
     """Give accounts of an older version whose name is an address a generated one; make names and addresses unique."""
     changes = 0
-    with Bar(None, 'Comparing') as bar:
+    with Bar(None, gettext('Comparing')) as bar:
         for text in migration.migrate(dry_run=dry_run, progress=bar.advance):
             changes += 1
             click.echo(text)
     if not changes:
-        click.echo('Nothing to do.')
+        click.echo(gettext('Nothing to do.'))

@@ -14,14 +14,15 @@ from vulyk.models.tasks import AbstractAnswer
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User, key_of_email
 from vulyk.terminal import Bar, json_option, print_json_list
+from vulyk.texts import gettext
 
 
 def list_admin() -> None:
     """Print the addresses of admins, then those of everybody else."""
     admins = User.objects(admin=True).order_by('email')
-    click.echo('Allowed admins are' if admins else 'No admins found')
+    click.echo(gettext('Allowed admins are') if admins else gettext('No admins found'))
     _print_addresses(admins)
-    click.echo('Rest of users are:')
+    click.echo(gettext('Rest of users are:'))
     _print_addresses(User.objects(admin__ne=True).order_by('email'))
 
 
@@ -35,7 +36,7 @@ def toggle_admin(email: str, state: bool, projects: Collection[str] = ()) -> Non
     """
     users = User.objects(email__iexact=email)
     if not users:
-        raise click.BadParameter(f'User {email} does not exist.')
+        raise click.BadParameter(gettext('User %(email)s does not exist.', email=email))
     if not projects:
         changes: dict[str, Any] = {'set__admin': state}
     elif state:
@@ -53,11 +54,13 @@ def suspend(user: User, reason: str) -> int:
     :raises click.BadParameter: an admin.
     """
     if user.is_staff():
-        raise click.BadParameter(f'{user.username} is an admin; take that away first with: admin remove')
+        raise click.BadParameter(
+            gettext('%(username)s is an admin; take that away first with: admin remove', username=user.username)
+        )
     redundancies = {kind.type_name: kind.redundancy for kind in site().app.task_types.values()}
     suspension.switch_off(user, by=operator(), reason=reason)
     answers = AbstractAnswer._get_collection().count_documents({'createdBy': user.id})
-    with Bar(answers, 'Taking back') as bar:
+    with Bar(answers, gettext('Taking back')) as bar:
         return suspension.withdraw_everything(
             user.id, redundancies, by=None, reason=reason, now=datetime.now(UTC), progress=bar.advance
         )
@@ -69,13 +72,17 @@ def check_admin(email: str, username: str, password: str) -> User:
     :raises click.BadParameter: it is no address, or no username, or the password is too short or guessed soon.
     """
     if '@' not in email:
-        raise click.BadParameter(f'{email!r} is not an e-mail address.')
+        raise click.BadParameter(gettext('%(email)s is not an e-mail address.', email=repr(email)))
     if len(email) > User.email.max_length:
-        raise click.BadParameter(f'The email has more than {User.email.max_length} characters.')
+        raise click.BadParameter(gettext('The email has more than %(limit)s characters.', limit=User.email.max_length))
     try:
         usernames.check(username.strip(), reserved=True)
     except usernames.UsernameError as error:
-        raise click.BadParameter(f'The username is what others see, not {username!r}. {error}') from error
+        raise click.BadParameter(
+            gettext(
+                'The username is what others see, not %(username)s. %(reason)s', username=repr(username), reason=error
+            )
+        ) from error
     user = User(email=email.strip(), username=username.strip(), admin=True)
     try:
         user.set_password(password)
@@ -91,9 +98,13 @@ def create_admin(email: str, username: str, password: str) -> User:
     """
     draft = check_admin(email, username, password)
     if User.objects(email__iexact=draft.email) or User.objects(email_key=key_of_email(email)):
-        raise click.BadParameter(f'{email} has an account already; make it an admin with: admin add {email}')
+        raise click.BadParameter(
+            gettext('%(email)s has an account already; make it an admin with: admin add %(email)s', email=email)
+        )
     if User.objects(username__iexact=draft.username) or User.is_username_taken(username):
-        raise click.BadParameter(f'The username {username!r} is taken, or one that looks the same.')
+        raise click.BadParameter(
+            gettext('The username %(username)s is taken, or one that looks the same.', username=repr(username))
+        )
 
     def create() -> User:
         user = User(email=draft.email, username=draft.username, admin=True, password=draft.password).save()
@@ -106,8 +117,10 @@ def create_admin(email: str, username: str, password: str) -> User:
 
 def _print_addresses(users: Any) -> None:
     for user in _stored(users):
-        projects = f' (project admin of {", ".join(user["manages"])})' if user.get('manages') else ''
-        click.echo(f'- {user.get("email") or user["username"]}{projects}')
+        line = f'- {user.get("email") or user["username"]}'
+        if user.get('manages'):
+            line += f' ({gettext("project admin of %(projects)s", projects=", ".join(user["manages"]))})'
+        click.echo(line)
 
 
 def _stored(users: Any) -> Any:
@@ -164,20 +177,24 @@ def remove_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
 
 @admin_group.command('suspend')
 @click.argument('user', type=USER)
-@click.option('--reason', prompt=True, help='Kept with the answers and in the audit log; asked for if left out.')
+@click.option('--reason', prompt='Reason', help='Kept with the answers and in the audit log; asked for if left out.')
 @with_database
 def suspend_command(user: User, reason: str) -> None:
     """Switch off the account of USER (username, e-mail address or id) and take back everything it has answered."""
     taken = suspend(user, reason)
-    click.echo(f'{user.username} is switched off; {taken} answers are taken back.')
+    click.echo(
+        gettext(
+            '%(username)s is switched off; %(number)s answers are taken back.', username=user.username, number=taken
+        )
+    )
 
 
 @admin_group.command('create')
-@click.option('--email', prompt=True)
-@click.option('--username', prompt=True, help='The name others see.')
-@click.password_option(help='At least 8 characters; asked for if left out.')
+@click.option('--email', prompt='Email')
+@click.option('--username', prompt='Username', help='The name others see.')
+@click.password_option(prompt='Password', help='At least 8 characters; asked for if left out.')
 @with_database
 def create_command(email: str, username: str, password: str) -> None:
     """Create an admin who signs in with e-mail address and password."""
     create_admin(email, username, password)
-    click.echo(f'{username} can sign in as {email}.')
+    click.echo(gettext('%(username)s can sign in as %(email)s.', username=username, email=email))

@@ -20,6 +20,7 @@ from vulyk.models.stats import WorkSession
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load
 from vulyk.terminal import Bar, json_option, print_facts, print_json
+from vulyk.texts import gettext
 
 
 @contextmanager
@@ -84,9 +85,11 @@ def read_facts(path: str | None) -> dict[str, Any]:
     try:
         return check_facts(parse_json_object(Path(path).read_bytes().removeprefix(codecs.BOM_UTF8), what='facts'))
     except OSError as error:
-        raise click.BadParameter(f'--facts {path}: cannot be read ({error.strerror}).') from error
+        raise click.BadParameter(
+            gettext('--facts %(path)s: cannot be read (%(reason)s).', path=path, reason=error.strerror)
+        ) from error
     except (MalformedResultError, ResultTooLargeError, ValueError) as error:
-        raise click.BadParameter(f'--facts {path}: {error}') from error
+        raise click.BadParameter(gettext('--facts %(path)s: %(reason)s', path=path, reason=error)) from error
 
 
 def delete_batch(batch_id: str, *, purge: bool, force: bool = False) -> None:
@@ -102,14 +105,23 @@ def delete_batch(batch_id: str, *, purge: bool, force: bool = False) -> None:
         in_hand = tasks_in_hand(batch_id)
         if in_hand and not force:
             raise click.ClickException(
-                f'Volunteers have {in_hand} tasks of batch {batch_id} in hand. Wait until they are done, or use --force.'
+                gettext(
+                    'Volunteers have %(in_hand)s tasks of batch %(batch)s in hand. Wait until they are done, '
+                    'or use --force.',
+                    in_hand=in_hand,
+                    batch=batch_id,
+                )
             )
         of_batch = {'task': {'$in': tasks.distinct('_id', {'batch': batch_id})}}
         people = answers.distinct('createdBy', of_batch)
         number = answers.count_documents(of_batch)
         if number and not purge:
             raise click.ClickException(
-                f'Batch {batch_id} holds {number} answers. Export them first, or delete them too with --purge.'
+                gettext(
+                    'Batch %(batch)s holds %(number)s answers. Export them first, or delete them too with --purge.',
+                    batch=batch_id,
+                    number=number,
+                )
             )
         answers.delete_many(of_batch)
         WorkSession._get_collection().delete_many(of_batch)
@@ -181,7 +193,13 @@ def pause_command(batch: tuple[str, ...]) -> None:
     """Hand out no more tasks of each BATCH; who has one in hand may finish it."""
     for batch_id in batch:
         batches.set_paused(batch_id, True, by=operator())
-        click.echo(f'Batch {batch_id} is paused; {tasks_in_hand(batch_id)} of its tasks are in hand.')
+        click.echo(
+            gettext(
+                'Batch %(batch)s is paused; %(number)s of its tasks are in hand.',
+                batch=batch_id,
+                number=tasks_in_hand(batch_id),
+            )
+        )
 
 
 @batches_group.command('resume')
@@ -191,7 +209,7 @@ def resume_command(batch: tuple[str, ...]) -> None:
     """Hand out tasks of each BATCH again."""
     for batch_id in batch:
         batches.set_paused(batch_id, False, by=operator())
-        click.echo(f'Batch {batch_id} is handed out.')
+        click.echo(gettext('Batch %(batch)s is handed out.', batch=batch_id))
 
 
 @batches_group.command('priority', context_settings={'ignore_unknown_options': True})  # -5 is no option
@@ -201,7 +219,7 @@ def resume_command(batch: tuple[str, ...]) -> None:
 def priority_command(batch: str, priority: int) -> None:
     """Hand out tasks of BATCH before those of batches with a lower NUMBER; it is 0 at first, and may be negative."""
     batches.set_priority(batch, priority, by=operator())
-    click.echo(f'Batch {batch} has the priority {priority}.')
+    click.echo(gettext('Batch %(batch)s has the priority %(priority)s.', batch=batch, priority=priority))
 
 
 @batches_group.command('redundancy')
@@ -214,9 +232,16 @@ def redundancy_command(batch: str, answers: int) -> None:
     Volunteers may go on working. When it is interrupted, the same command does the rest.
     """
     tasks = AbstractTask._get_collection().count_documents({'batch': batch, 'need': {'$ne': answers}})
-    with Bar(tasks, 'Changing') as bar:
+    with Bar(tasks, gettext('Changing')) as bar:
         changed = batches.set_redundancy(batch, answers, datetime.now(UTC), by=operator(), progress=bar.advance)
-    click.echo(f'Tasks of batch {batch} need {answers} answers; {changed} were changed.')
+    click.echo(
+        gettext(
+            'Tasks of batch %(batch)s need %(answers)s answers; %(changed)s were changed.',
+            batch=batch,
+            answers=answers,
+            changed=changed,
+        )
+    )
 
 
 @batches_group.command('del')
@@ -228,4 +253,4 @@ def redundancy_command(batch: str, answers: int) -> None:
 def del_command(bid: str, purge: bool, force: bool) -> None:
     """Delete a batch and its tasks; refused while there are answers, unless --purge is given."""
     delete_batch(bid, purge=purge, force=force)
-    click.echo(f'Batch {bid} is deleted.')
+    click.echo(gettext('Batch %(batch)s is deleted.', batch=bid))

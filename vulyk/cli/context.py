@@ -15,6 +15,7 @@ from vulyk.models import database
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import Batch
 from vulyk.models.user import User, key_of_email
+from vulyk.texts import gettext
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Site:
     def app(self) -> 'Flask':
         if self._app is None:
             self._app = self.build()
-            click.echo(f'Settings: {self._app.settings_source}', err=True)
+            click.echo(gettext('Settings: %(source)s', source=self._app.settings_source), err=True)
         return self._app
 
 
@@ -52,7 +53,7 @@ def site() -> Site:
     """The site the running command works on."""
     found = click.get_current_context().find_object(Site)
     if found is None:
-        raise click.ClickException('This command has to be called through vulyk.control.cli.')
+        raise click.ClickException(gettext('This command has to be called through vulyk.control.cli.'))
     return found
 
 
@@ -91,9 +92,21 @@ class TaskTypeParam(click.ParamType):
             return value
         app = site().app
         if value not in app.task_types:
-            known = ', '.join(sorted(app.task_types)) or 'none'
-            failed = ''.join(f'\nPlugin {package} is left out: {why}' for package, why in app.plugin_errors.items())
-            self.fail(f'There is no task type {value!r}. Enabled: {known} (setting ENABLED_TASKS).{failed}', param, ctx)
+            known = ', '.join(sorted(app.task_types)) or gettext('none')
+            failed = ''.join(
+                gettext('\nPlugin %(package)s is left out: %(why)s', package=package, why=why)
+                for package, why in app.plugin_errors.items()
+            )
+            self.fail(
+                gettext(
+                    'There is no task type %(value)s. Enabled: %(known)s (setting ENABLED_TASKS).%(plugins)s',
+                    value=repr(value),
+                    known=known,
+                    plugins=failed,
+                ),
+                param,
+                ctx,
+            )
         return app.task_types[value]
 
 
@@ -108,7 +121,15 @@ class BatchParam(click.ParamType):
         with here.app.app_context():
             known = sorted(Batch.objects.scalar('id'))
         if value not in known:
-            self.fail(f'There is no batch {value!r}. There are: {", ".join(known) or "none"}.', param, ctx)
+            self.fail(
+                gettext(
+                    'There is no batch %(value)s. There are: %(names)s.',
+                    value=repr(value),
+                    names=', '.join(known) or gettext('none'),
+                ),
+                param,
+                ctx,
+            )
         return value
 
 
@@ -125,10 +146,25 @@ class UserParam(click.ParamType):
         with here.app.app_context():
             found = find_users(value)
         if not found:
-            self.fail(f'There is nobody called {value!r}: give a username, an e-mail address or an id.', param, ctx)
+            self.fail(
+                gettext(
+                    'There is nobody called %(value)s: give a username, an e-mail address or an id.', value=repr(value)
+                ),
+                param,
+                ctx,
+            )
         if len(found) > 1:  # names and addresses of old databases need not be unique
             ids = ', '.join(str(user.id) for user in found)
-            self.fail(f'{len(found)} users are called {value!r}; give the id of one: {ids}.', param, ctx)
+            self.fail(
+                gettext(
+                    '%(number)s users are called %(value)s; give the id of one: %(ids)s.',
+                    number=len(found),
+                    value=repr(value),
+                    ids=ids,
+                ),
+                param,
+                ctx,
+            )
         return found[0]
 
 
@@ -155,7 +191,12 @@ class MomentParam(click.ParamType):
             return aware(datetime.fromisoformat(value))
         except ValueError:
             self.fail(
-                f'{value!r} is no time. Write 2026-11-20, 2026-11-20T14:05 or 2026-11-20T14:05+02:00.', param, ctx
+                gettext(
+                    '%(value)s is no time. Write 2026-11-20, 2026-11-20T14:05 or 2026-11-20T14:05+02:00.',
+                    value=repr(value),
+                ),
+                param,
+                ctx,
             )
 
 

@@ -31,6 +31,7 @@ from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.terminal import Bar, json_option, print_json
+from vulyk.texts import gettext, lazy_gettext
 
 __all__ = ['export_reports', 'load_tasks', 'open_anything']
 
@@ -107,7 +108,7 @@ def write_export(export: Export, path: str, *, resume: bool = False) -> None:
     """Write an export to a file with its manifest; to what is no file, a pipe for instance, and ``-`` as it comes."""
     is_file = path != '-' and (not os.path.exists(path) or os.path.isfile(path))
     if resume and not is_file:
-        raise TaskExportError('--resume: only an export into a file can be gone on with.')
+        raise TaskExportError(gettext('--resume: only an export into a file can be gone on with.'))
     if path == '-':
         writing.write_stream(export, sys.stdout.buffer)
     elif is_file:
@@ -156,7 +157,7 @@ def load_command(
     files = [found for pattern in path for found in _expanded(pattern)]
     limit = current_app.config['MEDIA_MAX_BYTES']
     try:
-        with Bar(None, 'Checking') as bar:
+        with Bar(None, gettext('Checking')) as bar:
             report = loading.check(
                 task_type, files, max_media_bytes=limit, key=key, count_known=dry_run, progress=bar.advance
             )
@@ -167,10 +168,16 @@ def load_command(
         elif dry_run:
             _tell_first(report, len(files))
         if report.invalid and not skip_invalid:
-            raise TaskImportError(f'{report.invalid} of {report.records + report.invalid} records are not valid.')
+            raise TaskImportError(
+                gettext(
+                    '%(invalid)s of %(number)s records are not valid.',
+                    invalid=report.invalid,
+                    number=report.records + report.invalid,
+                )
+            )
         if dry_run:
             return None
-        with Bar(report.records + report.invalid, 'Loading') as bar:
+        with Bar(report.records + report.invalid, gettext('Loading')) as bar:
             result = load_files(
                 task_type,
                 files,
@@ -182,14 +189,14 @@ def load_command(
                 progress=bar.advance,
             )
     except TaskImportError as error:
-        raise click.UsageError(f'{error} Nothing was loaded.') from error
+        raise click.UsageError(gettext('%(reason)s Nothing was loaded.', reason=error)) from error
     if as_json:
         return print_json({'batch': _batch_id(task_type, batch), **result._asdict()})
-    click.echo(f'Finished loading {result.loaded} tasks')
+    click.echo(gettext('Finished loading %(number)s tasks', number=result.loaded))
     if result.duplicates:
-        click.echo(f'{result.duplicates} records are tasks already and were left out')
+        click.echo(gettext('%(number)s records are tasks already and were left out', number=result.duplicates))
     if result.invalid:
-        click.echo(f'{result.invalid} records are not valid and were left out')
+        click.echo(gettext('%(number)s records are not valid and were left out', number=result.invalid))
     return None
 
 
@@ -204,22 +211,37 @@ def _check_default_batch(task_type: AbstractTaskType, batch: str, option: str | 
     """
     batch_id = _batch_id(task_type, batch)
     if len(batch_id) > MAX_ID_LENGTH:
-        raise click.BadParameter(f'The id {batch_id} of the default batch is too long; name a batch with --batch.')
+        raise click.BadParameter(
+            gettext('The id %(batch)s of the default batch is too long; name a batch with --batch.', batch=batch_id)
+        )
     if option and Batch.objects(pk=batch_id):
-        raise click.BadParameter(f'{option}: batch {batch_id} exists and keeps its facts; name a new one with --batch.')
+        raise click.BadParameter(
+            gettext(
+                '%(option)s: batch %(batch)s exists and keeps its facts; name a new one with --batch.',
+                option=option,
+                batch=batch_id,
+            )
+        )
 
 
 def _tell_problems(report: loading.Report) -> None:
     for problem in report.problems:
         click.echo(problem, err=True)
     if report.invalid > len(report.problems):
-        click.echo(f'… and {report.invalid - len(report.problems)} more', err=True)
+        click.echo(gettext('… and %(number)s more', number=report.invalid - len(report.problems)), err=True)
 
 
 def _tell_first(report: loading.Report, files: int) -> None:
-    of = f'{report.records} of {report.records + report.invalid} records in {files} files are valid'
-    known = f'{report.duplicates} of them are tasks already' if report.duplicates else 'none of them is a task already'
-    click.echo(f'{of}, {known}. The first of them:')
+    click.echo(
+        gettext(
+            '%(valid)s of %(number)s records in %(files)s files are valid, %(known)s of them are tasks already. '
+            'The first of them:',
+            valid=report.records,
+            number=report.records + report.invalid,
+            files=files,
+            known=report.duplicates or gettext('none'),
+        )
+    )
     for data in report.first:
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
@@ -228,7 +250,11 @@ def _tell_blocked(report: loading.Report) -> None:
     allowed = current_app.config['MEDIA_ORIGINS']
     for host in sorted(host for host in report.hosts if not media.is_allowed(host, allowed)):
         click.echo(
-            f'Tasks show files of {host}, which is not in MEDIA_ORIGINS: volunteers will read that they are blocked.',
+            gettext(
+                'Tasks show files of %(host)s, which is not in MEDIA_ORIGINS: volunteers will read that '
+                'they are blocked.',
+                host=host,
+            ),
             err=True,
         )
 
@@ -238,14 +264,14 @@ def _expanded(pattern: str) -> list[str]:
         return [pattern]
     found = sorted(glob.glob(pattern, recursive=True))
     if not found:
-        raise click.BadParameter(f'There is no file {pattern or "without a name"}.')
+        raise click.BadParameter(gettext('There is no file %(file)s.', file=pattern or gettext('without a name')))
     return found
 
 
 @db_group.command('export')
 @click.argument('task_type', metavar='TYPE', type=TASK_TYPE)
 @click.argument('path', type=click.Path(dir_okay=False, writable=True, allow_dash=True))
-@click.option('--batch', help=f'Id of a batch, or {ALL_BATCHES}; left out: the default batch.')
+@click.option('--batch', help=lazy_gettext('Id of a batch, or %(all)s; left out: the default batch.', all=ALL_BATCHES))
 @click.option('--format', 'form', type=click.Choice(list(FORMATS)), default='tasks', show_default=True)
 @click.option('--export-all', is_flag=True, help='Open tasks too, not only closed ones.')
 @click.option('--since', type=MOMENT, help='Only tasks that got an answer at that time (UTC) or later.')
@@ -276,9 +302,11 @@ def export_command(
     batch_id = _existing_batch(task_type, batch)
     wanted = Wanted(batch_id, not export_all, with_sessions, with_emails, counted_only, since)
     if form != 'csv' and '.csv' in Path(path).suffixes[-2:]:
-        click.echo(f'{path} gets JSON lines, in spite of its name; --format csv writes a table.', err=True)
+        click.echo(
+            gettext('%(path)s gets JSON lines, in spite of its name; --format csv writes a table.', path=path), err=True
+        )
     try:
-        with Bar(_expected_answers(task_type, batch_id), 'Exporting') as bar:
+        with Bar(_expected_answers(task_type, batch_id), gettext('Exporting')) as bar:
             export = Export(task_type, wanted, form, progress=bar.advance)
             if with_emails:
                 writing.audit_emails(export, operator(), path)
@@ -286,17 +314,23 @@ def export_command(
     except TaskExportError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
-        name = 'Standard output' if path == '-' else path or 'A file without a name'
-        raise click.ClickException(f'{name} cannot be written: {error.strerror}.{_hint(path)}') from error
+        name = gettext('Standard output') if path == '-' else path or gettext('A file without a name')
+        raise click.ClickException(
+            gettext(
+                '%(name)s cannot be written: %(reason)s.%(hint)s', name=name, reason=error.strerror, hint=_hint(path)
+            )
+        ) from error
     except PyMongoError as error:
-        raise click.ClickException(f'The database has failed: {error}.{_hint(path)}') from error
+        raise click.ClickException(
+            gettext('The database has failed: %(reason)s.%(hint)s', reason=error, hint=_hint(path))
+        ) from error
     except KeyboardInterrupt:
         click.echo(_hint(path), err=True)
         raise
     if as_json:
         print_json({'path': path, 'batch': batch_id, 'tasks': export.tasks, 'answers': export.answers}, err=path == '-')
     else:
-        click.echo(f'Finished exporting answers for {export.tasks} tasks', err=path == '-')
+        click.echo(gettext('Finished exporting answers for %(number)s tasks', number=export.tasks), err=path == '-')
     if not export.tasks and not export_all:
         _explain_empty_export(task_type, batch_id)
 
@@ -304,7 +338,7 @@ def export_command(
 def _hint(path: str) -> str:
     if path == '-' or not writing.left_behind(Path(path)):
         return ''
-    return ' What is written so far lies beside it; the same command with --resume goes on.'
+    return ' ' + gettext('What is written so far lies beside it; the same command with --resume goes on.')
 
 
 def _expected_answers(task_type: AbstractTaskType, batch_id: str) -> int:
@@ -320,9 +354,15 @@ def _existing_batch(task_type: AbstractTaskType, batch: str | None) -> str:
     batch_id = _batch_id(task_type, batch)
     if batch_id == ALL_BATCHES or Batch.objects(pk=batch_id, task_type=task_type.type_name):
         return batch_id
-    own = ', '.join(Batch.objects(task_type=task_type.type_name).order_by('created_at').scalar('id')) or 'none'
+    own = ', '.join(Batch.objects(task_type=task_type.type_name).order_by('created_at').scalar('id')) or gettext('none')
     raise click.BadParameter(
-        f'{task_type.type_name} has no batch {batch_id!r}. It has: {own}. For all of them use --batch {ALL_BATCHES}.'
+        gettext(
+            '%(type)s has no batch %(batch)s. It has: %(names)s. For all of them use --batch %(all)s.',
+            type=task_type.type_name,
+            batch=repr(batch_id),
+            names=own,
+            all=ALL_BATCHES,
+        )
     )
 
 
@@ -331,7 +371,11 @@ def _explain_empty_export(task_type: AbstractTaskType, batch_id: str) -> None:
     if batch_id != ALL_BATCHES:
         answered = answered.filter(batch=batch_id)
     click.echo(
-        f'No task is closed yet. {answered.count()} open tasks have answers; --export-all exports them too.', err=True
+        gettext(
+            'No task is closed yet. %(number)s open tasks have answers; --export-all exports them too.',
+            number=answered.count(),
+        ),
+        err=True,
     )
 
 
@@ -341,7 +385,7 @@ def _explain_empty_export(task_type: AbstractTaskType, batch_id: str) -> None:
 def check_command(as_json: bool) -> None:
     """Compare every counter with its documents; exit code 1 if something is wrong. Volunteers may go on working."""
     problems = []
-    with Bar(None, 'Comparing') as bar:
+    with Bar(None, gettext('Comparing')) as bar:
         for problem in consistency.check(progress=bar.advance):
             problems.append(problem)
             if not as_json:
@@ -350,10 +394,12 @@ def check_command(as_json: bool) -> None:
         print_json([problem._asdict() for problem in problems])
     if problems:
         raise click.ClickException(
-            f'{len(problems)} problems; "db repair" mends what can be derived from the documents.'
+            gettext(
+                '%(number)s problems; "db repair" mends what can be derived from the documents.', number=len(problems)
+            )
         )
     if not as_json:
-        click.echo('Everything agrees.')
+        click.echo(gettext('Everything agrees.'))
 
 
 @db_group.command('repair')
@@ -366,12 +412,14 @@ def repair_command() -> None:
     for name in redundancies:
         if dead := loading.remove_dead_loads(name, now):
             repairs += dead
-            click.echo(f'{name}: what {dead} interrupted loads had left is deleted.')
-    with Bar(None, 'Comparing') as bar:
+            click.echo(
+                gettext('%(type)s: what %(number)s interrupted loads had left is deleted.', type=name, number=dead)
+            )
+    with Bar(None, gettext('Comparing')) as bar:
         for text in consistency.repair(redundancies, now, progress=bar.advance):
             repairs += 1
             click.echo(text)
-    click.echo(f'{repairs} repairs' if repairs else 'Nothing to repair.')
+    click.echo(gettext('%(number)s repairs', number=repairs) if repairs else gettext('Nothing to repair.'))
 
 
 db_group.add_command(index_command)

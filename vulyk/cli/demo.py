@@ -16,6 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from vulyk import demo, mongod
 from vulyk.cli.context import site
 from vulyk.cli.samples import sample_records, seed
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -40,13 +41,15 @@ def demo_command(port: int, instance: Path) -> None:
     folder = instance.absolute()
     app = site().build(demo.settings(folder))
     if not app.task_types:
-        raise click.ClickException(f'None of the sample projects is installed: pip install {" ".join(demo.PLUGINS)}')
+        raise click.ClickException(
+            gettext('None of the sample projects is installed: pip install %(names)s', names=' '.join(demo.PLUGINS))
+        )
     site().prepare(app)
     with app.app_context():
         seed()
     click.echo(_banner(listener.getsockname()[1], instance, next(iter(app.task_types.values()))))
     serve(app, listener)
-    click.echo('Stopping …')
+    click.echo(gettext('Stopping …'))
     mongod.release(folder / 'mongo', wait_s=5)  # so that nothing of ours runs any more when the prompt comes back
 
 
@@ -58,9 +61,20 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
-        problem = 'is in use' if error.errno == errno.EADDRINUSE else f'cannot be used ({error.strerror})'
+        problem = (
+            gettext('is in use')
+            if error.errno == errno.EADDRINUSE
+            else gettext('cannot be used (%(reason)s)', reason=error.strerror)
+        )
         other = port + 1 if 1024 <= port < 65535 else 5000
-        raise click.ClickException(f'Port {port} {problem}; choose another: make run PORT={other}.') from error
+        raise click.ClickException(
+            gettext(
+                'Port %(port)s %(problem)s; choose another: make run PORT=%(other)s.',
+                port=port,
+                problem=problem,
+                other=other,
+            )
+        ) from error
 
 
 def serve(app: 'WSGIApplication', listener: socket.socket) -> None:
@@ -89,12 +103,19 @@ def _banner(port: int, instance: Path, task_type: 'AbstractTaskType') -> str:
     if instance != Path('instance') or Path('local_settings.py').exists():  # what a command would not find by itself
         program = f'INSTANCE={shlex.quote(str(instance))} {program}'
     example = shlex.quote(str(_write_example(task_type, instance / 'example')))
+    where = gettext(
+        'Vulyk runs at %(address)s – its home page lets you in as a volunteer or as an admin.',
+        address=f'http://{HOST}:{port}',
+    )
+    end = gettext(
+        'Ctrl-C stops it; everything stays in %(folder)s. A site of your own: %(own)s', folder=instance, own=own
+    )
     return (
-        f'\n  Vulyk runs at http://{HOST}:{port} – its home page lets you in as a volunteer or as an admin.\n'
-        f'\n  Commands for a second terminal:\n'
+        f'\n  {where}\n'
+        f'\n  {gettext("Commands for a second terminal:")}\n'
         f'    {program} db load {task_type.type_name} {example} --batch example\n'
         f'    {program} db export {task_type.type_name} answers.jsonl --batch __all__\n'
-        f'\n  Ctrl-C stops it; everything stays in {instance}. A site of your own: {own}\n'
+        f'\n  {end}\n'
     )
 
 

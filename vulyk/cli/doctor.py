@@ -29,6 +29,7 @@ from vulyk.models.exc import DatabaseError, InitializationError
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
 from vulyk.terminal import OK, WARNING, WRONG, Finding, json_option, print_findings
+from vulyk.texts import gettext, ngettext
 from vulyk.utils import aware
 
 LEAST_FREE_BYTES = 1024**3
@@ -50,14 +51,22 @@ def examine(address: str | None) -> Iterator[Finding]:
 
     :param address: where to send a mail; None: to nobody.
     """
-    yield Finding('version', OK, f'Vulyk {metadata.version("vulyk")}, Python {platform.python_version()}')
+    yield Finding(
+        'version',
+        OK,
+        gettext(
+            'Vulyk %(version)s, Python %(python)s',
+            version=metadata.version('vulyk'),
+            python=platform.python_version(),
+        ),
+    )
     try:
         app = site().app
     except DatabaseError as error:  # of a private server
         yield Finding('database', WRONG, str(error))
         return
     except InitializationError as error:
-        yield Finding('configuration', WRONG, str(error), 'Correct the settings.')
+        yield Finding('configuration', WRONG, str(error), gettext('Correct the settings.'))
         return
     with app.app_context():
         for check in (check_configuration, check_plugins, check_files, check_mail):
@@ -78,7 +87,9 @@ def _or_failed(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except PyMongoError as error:
-        yield Finding(area, WRONG, f'The database refuses what has to be asked for this: {error}')
+        yield Finding(
+            area, WRONG, gettext('The database refuses what has to be asked for this: %(reason)s', reason=error)
+        )
 
 
 # --- what is said in the settings -------------------------------------------------------------------------------------
@@ -90,25 +101,42 @@ def check_configuration(app: Flask) -> Iterator[Finding]:
     try:
         site().check_key(app)
         if len(str(app.secret_key)) < 32:
-            cure = 'A longer one signs everybody out once: python -c "import secrets; print(secrets.token_hex(32))"'
-            found.append(Finding('configuration', WARNING, 'SECRET_KEY has less than 32 characters.', cure))
+            cure = gettext(
+                'A longer one signs everybody out once: python -c "import secrets; print(secrets.token_hex(32))"'
+            )
+            found.append(Finding('configuration', WARNING, gettext('SECRET_KEY has less than 32 characters.'), cure))
     except InitializationError as error:
         found.append(Finding('configuration', WRONG, str(error)))
     for name, meant in unknown_settings(app).items():
-        cure = f'Is {meant} meant?' if meant else 'Take it out, unless code of yours reads it.'
-        found.append(Finding('configuration', WARNING, f'There is no setting {name}.', cure))
+        cure = (
+            gettext('Is %(meant)s meant?', meant=meant)
+            if meant
+            else gettext('Take it out, unless code of yours reads it.')
+        )
+        found.append(Finding('configuration', WARNING, gettext('There is no setting %(name)s.', name=name), cure))
     public = urlsplit(app.config['SITE_URL'] or '').hostname not in (None, 'localhost', '127.0.0.1', '::1')
     if app.config['DEBUG'] and public:
-        cure = 'DEBUG = False; the debugger lets anybody run programs here.'
-        found.append(Finding('configuration', WRONG, 'DEBUG is on, and others can reach the site.', cure))
+        cure = gettext('DEBUG = False; the debugger lets anybody run programs here.')
+        found.append(Finding('configuration', WRONG, gettext('DEBUG is on, and others can reach the site.'), cure))
     if public and app.config['SITE_URL'].startswith('http:'):
-        found.append(Finding('configuration', WARNING, 'SITE_URL is no HTTPS: others read along.', 'See docs/deploy.'))
+        found.append(
+            Finding(
+                'configuration',
+                WARNING,
+                gettext('SITE_URL is no HTTPS: others read along.'),
+                gettext('See docs/deploy.'),
+            )
+        )
     if public and not app.config['TRUSTED_PROXIES']:
-        cure = "TRUSTED_PROXIES = ['127.0.0.1'], if the web server in front runs on this machine."
-        found.append(Finding('configuration', WARNING, 'No web server in front is trusted.', cure))
+        cure = gettext("TRUSTED_PROXIES = ['127.0.0.1'], if the web server in front runs on this machine.")
+        found.append(Finding('configuration', WARNING, gettext('No web server in front is trusted.'), cure))
     if app.config['SITE_IS_CLOSED']:
-        found.append(Finding('configuration', WARNING, 'The site is closed.', 'SITE_IS_CLOSED = False opens it.'))
-    yield from found or [Finding('configuration', OK, f'settings of {app.settings_source}')]
+        found.append(
+            Finding(
+                'configuration', WARNING, gettext('The site is closed.'), gettext('SITE_IS_CLOSED = False opens it.')
+            )
+        )
+    yield from found or [Finding('configuration', OK, gettext('settings of %(source)s', source=app.settings_source))]
 
 
 def unknown_settings(app: Flask) -> dict[str, str]:
@@ -139,12 +167,17 @@ def _local_settings(app: Flask) -> Any:
 def check_plugins(app: Flask) -> Iterator[Finding]:
     """The task types."""
     for package, why in app.plugin_errors.items():
-        yield Finding('plugins', WRONG, f'{package} is left out: {why}', f'vulyk plugin check {package}')
+        yield Finding(
+            'plugins',
+            WRONG,
+            gettext('%(package)s is left out: %(why)s', package=package, why=why),
+            f'vulyk plugin check {package}',
+        )
     if app.task_types:
         yield Finding('plugins', OK, ', '.join(sorted(app.task_types)))
     elif not app.plugin_errors:
-        cure = 'Name one in ENABLED_TASKS; "vulyk plugin list" prints those that are installed.'
-        yield Finding('plugins', WRONG, 'The site has no task type.', cure)
+        cure = gettext('Name one in ENABLED_TASKS; "vulyk plugin list" prints those that are installed.')
+        yield Finding('plugins', WRONG, gettext('The site has no task type.'), cure)
 
 
 def check_files(app: Flask) -> Iterator[Finding]:
@@ -158,13 +191,29 @@ def check_files(app: Flask) -> Iterator[Finding]:
     for setting, folder in folders.items():
         there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
         if not os.access(there, os.W_OK):
-            cure = f'chown {os.getuid()} {there}, or set {setting} to a folder the site may write to.'
-            found.append(Finding('files', WRONG, f'{folder} ({setting}) cannot be written.', cure))
+            cure = gettext(
+                'chown %(user)s %(folder)s, or set %(setting)s to a folder the site may write to.',
+                user=os.getuid(),
+                folder=there,
+                setting=setting,
+            )
+            found.append(
+                Finding(
+                    'files',
+                    WRONG,
+                    gettext('%(folder)s (%(setting)s) cannot be written.', folder=folder, setting=setting),
+                    cure,
+                )
+            )
         free = shutil.disk_usage(there).free
         if free < LEAST_FREE_BYTES:
-            text = f'Only {free // 1024**2} MB are free on the disk of {there}.'
-            found.append(Finding('files', WARNING, text, 'Make room.'))
-    yield from found or [Finding('files', OK, 'secrets are readable for their owner only, folders can be written')]
+            text = gettext(
+                'Only %(number)s MB are free on the disk of %(folder)s.', number=free // 1024**2, folder=there
+            )
+            found.append(Finding('files', WARNING, text, gettext('Make room.')))
+    yield from found or [
+        Finding('files', OK, gettext('secrets are readable for their owner only, folders can be written'))
+    ]
 
 
 def _readable_secrets(app: Flask) -> Iterator[Finding]:
@@ -178,7 +227,12 @@ def _readable_secrets(app: Flask) -> Iterator[Finding]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             cure = f'chmod go= {path}'
-            yield Finding('files', WRONG, f'Others on this machine can read {path} (mode {mode:o}).', cure)
+            yield Finding(
+                'files',
+                WRONG,
+                gettext('Others on this machine can read %(path)s (mode %(mode)s).', path=path, mode=f'{mode:o}'),
+                cure,
+            )
 
 
 # --- mail -------------------------------------------------------------------------------------------------------------
@@ -188,39 +242,65 @@ def check_mail(app: Flask) -> Iterator[Finding]:
     """Whether mails are sent, as far as the settings tell."""
     config = app.config
     if config['MAIL_BACKEND'] == 'smtp':
-        text = f'sent through {config["MAIL_SERVER"]}:{config["MAIL_PORT"]} as {config["MAIL_DEFAULT_SENDER"]}'
-        yield Finding('mail', OK, text, 'vulyk doctor --mail ADDRESS tries it')
+        text = gettext(
+            'sent through %(server)s:%(port)s as %(sender)s',
+            server=config['MAIL_SERVER'],
+            port=config['MAIL_PORT'],
+            sender=config['MAIL_DEFAULT_SENDER'],
+        )
+        yield Finding('mail', OK, text, gettext('vulyk doctor --mail ADDRESS tries it'))
         if config['MAIL_PASSWORD'] and not (config['MAIL_USE_TLS'] or config['MAIL_USE_SSL']):
-            yield Finding('mail', WARNING, 'The password travels without encryption.', 'MAIL_USE_TLS = True')
+            yield Finding('mail', WARNING, gettext('The password travels without encryption.'), 'MAIL_USE_TLS = True')
     elif config['MAIL_BACKEND'] == 'console':
-        yield Finding('mail', WARNING, 'Mails are printed instead of sent, as for development.', 'Set MAIL_SERVER.')
+        yield Finding(
+            'mail',
+            WARNING,
+            gettext('Mails are printed instead of sent, as for development.'),
+            gettext('Set MAIL_SERVER.'),
+        )
     else:
-        text = 'No mails are sent: addresses are not confirmed, and who forgets the password has to ask you.'
-        yield Finding('mail', WARNING, text, 'Set MAIL_SERVER, SITE_URL and MAIL_DEFAULT_SENDER.')
+        text = gettext('No mails are sent: addresses are not confirmed, and who forgets the password has to ask you.')
+        yield Finding('mail', WARNING, text, gettext('Set MAIL_SERVER, SITE_URL and MAIL_DEFAULT_SENDER.'))
 
 
 def send_mail(address: str) -> Finding:
     """Send a mail now, and tell what the server has said."""
     if not mails.can_be_sent():
-        return Finding('mail', WRONG, 'There is no way to send the mail.', 'Set MAIL_SERVER.')
+        return Finding('mail', WRONG, gettext('There is no way to send the mail.'), gettext('Set MAIL_SERVER.'))
     if '@' not in address or any(map(str.isspace, address)):
-        return Finding('mail', WRONG, f'{address!r} is no e-mail address.')
+        return Finding('mail', WRONG, gettext('%(address)s is no e-mail address.', address=repr(address)))
     name = current_app.config['SITE_NAME']
-    text = f'This mail was sent by "vulyk doctor" of {name}, to see whether mails leave. They do.\n'
+    text = gettext(
+        'This mail was sent by "vulyk doctor" of %(name)s, to see whether mails leave. They do.\n', name=name
+    )
     try:
         with current_app.extensions['mailman'].get_connection() as connection:
-            EmailMessage(f'{name}: mails leave', text, to=[address], connection=connection).send()
+            EmailMessage(gettext('%(name)s: mails leave', name=name), text, to=[address], connection=connection).send()
     except smtplib.SMTPAuthenticationError as error:
-        return Finding('mail', WRONG, f'The mail server refuses us: {_said(error)}', 'MAIL_USERNAME, MAIL_PASSWORD')
+        return Finding(
+            'mail',
+            WRONG,
+            gettext('The mail server refuses us: %(reason)s', reason=_said(error)),
+            'MAIL_USERNAME, MAIL_PASSWORD',
+        )
     except smtplib.SMTPRecipientsRefused as error:
         code, said = error.recipients[address]
         return Finding(
-            'mail', WRONG, f'The mail server does not take {address}: {code} {said.decode(errors="replace")}'
+            'mail',
+            WRONG,
+            gettext(
+                'The mail server does not take %(address)s: %(code)s %(reason)s',
+                address=address,
+                code=code,
+                reason=said.decode(errors='replace'),
+            ),
         )
     except (OSError, smtplib.SMTPException) as error:
         cure = 'MAIL_SERVER, MAIL_PORT, MAIL_USE_TLS, MAIL_USE_SSL'
-        return Finding('mail', WRONG, f'The mail cannot be sent: {_said(error)}', cure)
-    return Finding('mail', OK, f'A mail to {address} has left; see whether it arrives, and not as spam.')
+        return Finding('mail', WRONG, gettext('The mail cannot be sent: %(reason)s', reason=_said(error)), cure)
+    return Finding(
+        'mail', OK, gettext('A mail to %(address)s has left; see whether it arrives, and not as spam.', address=address)
+    )
 
 
 def _said(error: Exception) -> str:
@@ -241,20 +321,40 @@ def check_database() -> Iterator[Finding]:
     text = database.outdated(version, datetime.now(UTC).date())
     if text:
         newest = '.'.join(map(str, max(database.END_OF_LIFE)))
-        yield Finding('database', WARNING, text, f'Upgrade to MongoDB {newest}, one major version at a time.')
+        yield Finding(
+            'database',
+            WARNING,
+            text,
+            gettext('Upgrade to MongoDB %(newest)s, one major version at a time.', newest=newest),
+        )
     hello = client.admin.command('hello')
     apart = abs((aware(hello['localTime']) - datetime.now(UTC)).total_seconds())
     if apart > MOST_SECONDS_APART:
-        text = f'The clocks of this machine and of the database are {apart:.0f} seconds apart.'
-        yield Finding('database', WARNING, text, 'Have both set by NTP.')
+        text = gettext(
+            'The clocks of this machine and of the database are %(seconds)s seconds apart.', seconds=f'{apart:.0f}'
+        )
+        yield Finding('database', WARNING, text, gettext('Have both set by NTP.'))
     if not hello.get('isWritablePrimary') and nodes == 1 and hello.get('msg') != 'isdbgrid':
         yield Finding(
-            'database', WRONG, 'The node that answers takes no writes.', 'Name all nodes in MONGODB_SETTINGS.'
+            'database',
+            WRONG,
+            gettext('The node that answers takes no writes.'),
+            gettext('Name all nodes in MONGODB_SETTINGS.'),
         )
     size = get_db().command('dbStats')
     used = (size['storageSize'] + size['indexSize']) / 1024**2
-    nodes_text = 'one node' if nodes == 1 else f'{nodes} nodes'
-    yield Finding('database', OK, f'MongoDB {version}, {nodes_text}; {get_db().name} takes {used:.0f} MB')
+    nodes_text = ngettext('%(num)s node', '%(num)s nodes', nodes)
+    yield Finding(
+        'database',
+        OK,
+        gettext(
+            'MongoDB %(version)s, %(nodes)s; %(name)s takes %(megabytes)s MB',
+            version=version,
+            nodes=nodes_text,
+            name=get_db().name,
+            megabytes=f'{used:.0f}',
+        ),
+    )
 
 
 def check_indexes() -> Iterator[Finding]:
@@ -262,13 +362,18 @@ def check_indexes() -> Iterator[Finding]:
     found = list(indexes.find_differences())
     wrong = [str(one) for one in found if one.kind != indexes.SUPERFLUOUS]
     if wrong:
-        text = f'{len(wrong)} are missing or different: {", ".join(wrong[:3])}{" …" if len(wrong) > 3 else ""}'
+        text = gettext(
+            '%(number)s are missing or different: %(names)s%(more)s',
+            number=len(wrong),
+            names=', '.join(wrong[:3]),
+            more=' …' if len(wrong) > 3 else '',
+        )
         yield Finding('indexes', WRONG, text, 'vulyk db index --create')
     if len(found) > len(wrong):
-        text = f'{len(found) - len(wrong)} are superfluous; they cost time at every write.'
+        text = gettext('%(number)s are superfluous; they cost time at every write.', number=len(found) - len(wrong))
         yield Finding('indexes', WARNING, text, 'vulyk db index --drop')
     if not found:
-        yield Finding('indexes', OK, 'all are there, and no others')
+        yield Finding('indexes', OK, gettext('all are there, and no others'))
 
 
 def check_migrations() -> Iterator[Finding]:
@@ -280,23 +385,30 @@ def check_migrations() -> Iterator[Finding]:
         return
     left = schema.pending()
     if left:
-        text = f'{len(left)} are left to do: {", ".join(step.title for step in left)}.'
-        yield Finding('migrations', WRONG, text, 'Take a backup, then: vulyk db migrate')
+        text = gettext(
+            '%(number)s are left to do: %(names)s.', number=len(left), names=', '.join(str(step.title) for step in left)
+        )
+        yield Finding('migrations', WRONG, text, gettext('Take a backup, then: vulyk db migrate'))
     else:
-        yield Finding('migrations', OK, 'the database is of this version')
+        yield Finding('migrations', OK, gettext('the database is of this version'))
 
 
 def check_people() -> Iterator[Finding]:
     """An admin, and projects that are open."""
     if not User.objects(admin=True, active=True).first():
-        yield Finding('people', WRONG, 'There is no admin.', 'vulyk admin create')
+        yield Finding('people', WRONG, gettext('There is no admin.'), 'vulyk admin create')
     if not is_initialized():
         types = ' '.join(sorted(current_app.task_types)) or 'TYPE'
-        yield Finding('people', WRONG, 'It is not said which projects are open.', f'vulyk init {types}')
+        yield Finding(
+            'people',
+            WRONG,
+            gettext('It is not said which projects are open.'),
+            f'vulyk init {types}',
+        )
     if demo.InstanceMark.objects(pk='demo').first() and not current_app.config.get('DEMO'):
-        text = 'The database is that of a demo, whose accounts have no password.'
-        yield Finding('people', WARNING, text, 'vulyk site new DIR makes a site of your own.')
-    yield Finding('people', OK, f'active accounts: {User.objects(active=True).count()}')
+        text = gettext('The database is that of a demo, whose accounts have no password.')
+        yield Finding('people', WARNING, text, gettext('vulyk site new DIR makes a site of your own.'))
+    yield Finding('people', OK, gettext('active accounts: %(number)s', number=User.objects(active=True).count()))
 
 
 def check_worker() -> Iterator[Finding]:
@@ -305,16 +417,25 @@ def check_worker() -> Iterator[Finding]:
     thread = current_app.config['BACKGROUND_THREAD']
     if jobs.worker_is_missing(now):
         swept = jobs.last_sweep()
-        cure = 'Start the site; it does it by itself.' if thread else 'Start one: vulyk worker'
-        last = f'the last was done at {swept:%Y-%m-%d %H:%M} UTC' if swept else 'none was ever done'
-        yield Finding('worker', WRONG, f'Nobody does background work; {last}.', cure)
+        cure = gettext('Start the site; it does it by itself.') if thread else gettext('Start one: vulyk worker')
+        last = (
+            gettext('the last was done at %(time)s UTC', time=f'{swept:%Y-%m-%d %H:%M}')
+            if swept
+            else gettext('none was ever done')
+        )
+        yield Finding('worker', WRONG, gettext('Nobody does background work; %(last)s.', last=last), cure)
     else:
-        yield Finding('worker', OK, f'background work is done, {counts[jobs.READY]} jobs wait')
+        yield Finding('worker', OK, gettext('background work is done, %(number)s jobs wait', number=counts[jobs.READY]))
     late = jobs.Job.objects(state=jobs.READY, run_at__lt=now - timedelta(minutes=15)).count()
     if late:
-        yield Finding('worker', WARNING, f'{late} jobs wait for more than 15 minutes.', 'Start another: vulyk worker')
+        yield Finding(
+            'worker',
+            WARNING,
+            gettext('%(number)s jobs wait for more than 15 minutes.', number=late),
+            gettext('Start another: vulyk worker'),
+        )
     if counts[jobs.DEAD]:
-        text = f'{counts[jobs.DEAD]} jobs have failed too often.'
+        text = gettext('%(number)s jobs have failed too often.', number=counts[jobs.DEAD])
         yield Finding('worker', WARNING, text, 'vulyk jobs list --state dead')
 
 
@@ -324,7 +445,18 @@ def check_media() -> Iterator[Finding]:
     wanted = {digest for task in tasks for digest in (task.get('media') or {}).values()}
     damaged = media.damaged(sorted(wanted))
     if damaged:
-        text = f'{len(damaged)} of {len(wanted)} files of tasks are missing or not whole, such as {damaged[0]}.'
-        yield Finding('media', WRONG, text, 'Load the files again: vulyk db load, with the same data and files.')
+        text = gettext(
+            '%(number)s of %(total)s files of tasks are missing or not whole, such as %(example)s.',
+            number=len(damaged),
+            total=len(wanted),
+            example=damaged[0],
+        )
+        yield Finding(
+            'media', WRONG, text, gettext('Load the files again: vulyk db load, with the same data and files.')
+        )
     else:
-        yield Finding('media', OK, f'{len(wanted)} files of the last {SAMPLE} tasks are whole')
+        yield Finding(
+            'media',
+            OK,
+            gettext('%(number)s files of the last %(total)s tasks are whole', number=len(wanted), total=SAMPLE),
+        )

@@ -10,6 +10,7 @@ from vulyk.models import audit
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.user import GROUP_ID, Group, User
 from vulyk.terminal import json_option, print_json
+from vulyk.texts import gettext
 
 
 def get_groups_ids() -> list[str]:
@@ -20,7 +21,7 @@ def get_groups_ids() -> list[str]:
 def list_groups() -> Generator[str, None, None]:
     """One line per group: its id and the task types it allows."""
     for group in Group.objects.order_by('id'):
-        yield f'Group ID: {group.id}. Allowed types: {list(group.allowed_types)}'
+        yield gettext('Group ID: %(group)s. Allowed types: %(types)s', group=group.id, types=list(group.allowed_types))
 
 
 def validate_id(ctx: click.Context | None, param: Any, value: str) -> str:
@@ -30,7 +31,10 @@ def validate_id(ctx: click.Context | None, param: Any, value: str) -> str:
     """
     if not GROUP_ID.match(value):
         raise click.BadParameter(
-            f'{value!r} is not a group id: use 2 to 100 Latin letters, digits and underscores, no underscore first.'
+            gettext(
+                '%(value)s is not a group id: use 2 to 100 Latin letters, digits and underscores, no underscore first.',
+                value=repr(value),
+            )
         )
     return value
 
@@ -42,9 +46,11 @@ def new_group(gid: str, description: str) -> None:
     """
     validate_id(None, 'gid', gid)
     if Group.objects(pk=gid):
-        raise click.BadParameter(f'Group {gid} exists already.')
+        raise click.BadParameter(gettext('Group %(group)s exists already.', group=gid))
     if len(description) > Group.description.max_length:
-        raise click.BadParameter(f'The description has more than {Group.description.max_length} characters.')
+        raise click.BadParameter(
+            gettext('The description has more than %(limit)s characters.', limit=Group.description.max_length)
+        )
     audit.change(operator(), Group, gid, 'create', Group(id=gid, description=description).save)
 
 
@@ -95,7 +101,13 @@ def remove_task_type(gid: str, task_type: str) -> None:
 def _group(gid: str) -> Group:
     group = Group.objects(pk=gid).first()
     if group is None:
-        raise click.BadParameter(f'There is no group {gid!r}. There are: {", ".join(get_groups_ids()) or "none"}.')
+        raise click.BadParameter(
+            gettext(
+                'There is no group %(group)s. There are: %(names)s.',
+                group=repr(gid),
+                names=', '.join(get_groups_ids()) or gettext('none'),
+            )
+        )
     return group
 
 
@@ -106,7 +118,7 @@ def _change_group(gid: str, **changes: Any) -> None:
 def _change_users(username: str, **changes: Any) -> None:
     ids = list(User.objects(username=username).scalar('id'))
     if not ids:
-        raise click.BadParameter(f'There is no user {username!r}.')
+        raise click.BadParameter(gettext('There is no user %(username)s.', username=repr(username)))
     for user_id in ids:
         users = User.objects(pk=user_id)
         audit.change(operator(), User, user_id, 'update', lambda users=users: users.update_one(**changes))

@@ -5,8 +5,15 @@ from pymongo.errors import OperationFailure
 
 from vulyk.cli.context import with_server
 from vulyk.models import indexes
-from vulyk.models.indexes import MISSING, SUPERFLUOUS, Finding
+from vulyk.models.indexes import DIFFERENT, MISSING, SUPERFLUOUS, Finding
 from vulyk.terminal import json_option, print_json
+from vulyk.texts import gettext, lazy_gettext
+
+LABELS = {
+    MISSING: lazy_gettext('missing'),
+    DIFFERENT: lazy_gettext('different'),
+    SUPERFLUOUS: lazy_gettext('superfluous'),
+}
 
 
 @click.command('index')
@@ -31,35 +38,38 @@ def index_command(create: bool, drop: bool, yes: bool, as_json: bool) -> None:
     if drop and superfluous:
         if not yes:
             click.echo('\n'.join(map(str, superfluous)), err=True)
-            click.confirm(f'Drop these {len(superfluous)} indexes?', abort=True, err=True)
+            click.confirm(gettext('Drop these %(number)s indexes?', number=len(superfluous)), abort=True, err=True)
         for finding in superfluous:
             indexes.drop(finding)
-            click.echo(f'dropped: {finding}', err=True)
+            click.echo(gettext('dropped: %(index)s', index=finding), err=True)
         found = wrong
     if as_json:
         print_json([{'kind': one.kind, 'index': str(one), 'name': one.name} for one in found])
     else:
         for finding in found:
-            click.echo(f'{finding.kind}: {finding}')
+            click.echo(f'{LABELS[finding.kind]}: {finding}')
     if wrong and create:
-        raise click.ClickException(f'{len(wrong)} indexes could not be made.')
+        raise click.ClickException(gettext('%(number)s indexes could not be made.', number=len(wrong)))
     if wrong:
-        raise click.ClickException(f'{len(wrong)} indexes are not as they should be; "db index --create" makes them.')
+        raise click.ClickException(
+            gettext('%(number)s indexes are not as they should be; "db index --create" makes them.', number=len(wrong))
+        )
     if not found and not as_json:
-        click.echo('All indexes are there, and no others.')
+        click.echo(gettext('All indexes are there, and no others.'))
 
 
 def _make(finding: Finding) -> bool:
     """Make one; False, and a sentence why, if that cannot be done."""
-    click.echo(f'{"making" if finding.kind == MISSING else "making anew"}: {finding}', err=True)
+    what = gettext('making: %(index)s') if finding.kind == MISSING else gettext('making anew: %(index)s')
+    click.echo(what % {'index': finding}, err=True)
     try:
         indexes.make(finding)
     except OperationFailure as error:
         reason = (error.details or {}).get('errmsg') or str(error)
-        hint = ''
+        click.echo(f'  {reason}.', err=True)
         if error.code == 11000:
-            hint = ' Two documents have the same value there.'
-            hint += ' "accounts migrate" mends accounts.' if finding.collection == 'user' else ' "db check" finds more.'
-        click.echo(f'  {reason}.{hint}', err=True)
+            of_accounts = gettext('Two documents have the same value there. "accounts migrate" mends accounts.')
+            of_others = gettext('Two documents have the same value there. "db check" finds more.')
+            click.echo(f'  {of_accounts if finding.collection == "user" else of_others}', err=True)
         return False
     return True

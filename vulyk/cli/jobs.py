@@ -12,6 +12,7 @@ from vulyk.cli.context import operator, with_database
 from vulyk.jobs import DEAD, LEASED, READY, Job
 from vulyk.models import audit
 from vulyk.terminal import json_option, print_json, print_table
+from vulyk.texts import gettext
 
 COLUMNS = ('id', 'kind', 'state', 'tries', 'run_at', 'error')
 
@@ -23,7 +24,9 @@ class JobParam(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ObjectId:
         if not ObjectId.is_valid(value):
-            self.fail(f'{value!r} is not the id of a job; "jobs list" prints them.', param, ctx)
+            self.fail(
+                gettext('%(value)s is not the id of a job; "jobs list" prints them.', value=repr(value)), param, ctx
+            )
         return ObjectId(value)
 
 
@@ -33,11 +36,13 @@ def chosen(ids: Iterable[ObjectId], *, dead: bool) -> list[Job]:
     :raises click.BadParameter: none of these ids; some are not there.
     """
     if dead == bool(ids):
-        raise click.UsageError('Give the ids of jobs ("jobs list" prints them), or --dead for all dead ones.')
+        raise click.UsageError(gettext('Give the ids of jobs ("jobs list" prints them), or --dead for all dead ones.'))
     found = Job.objects(state=DEAD) if dead else Job.objects(pk__in=list(ids))
     missing = {*ids} - {job.id for job in found}
     if missing:
-        raise click.BadParameter(f'There is no job {", ".join(map(str, missing))}; it may be done.')
+        raise click.BadParameter(
+            gettext('There is no job %(names)s; it may be done.', names=', '.join(map(str, missing)))
+        )
     return list(found)
 
 
@@ -60,9 +65,12 @@ def list_command(state: str | None, limit: int, as_json: bool) -> None:
     elif rows:
         print_table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
     number = found.count()
-    click.echo(f'{number} jobs' + (f'; the first {limit} are shown' if number > limit else ''), err=True)
+    if number > limit:
+        click.echo(gettext('%(number)s jobs; the first %(limit)s are shown', number=number, limit=limit), err=True)
+    else:
+        click.echo(gettext('%(number)s jobs', number=number), err=True)
     if jobs.worker_is_missing(datetime.now(UTC)):
-        click.echo('Nobody does background work now: start a worker, or open the site.', err=True)
+        click.echo(gettext('Nobody does background work now: start a worker, or open the site.'), err=True)
 
 
 _ids = click.argument('ids', metavar='[ID]…', nargs=-1, type=JobParam())
@@ -80,8 +88,8 @@ def retry_command(ids: tuple[ObjectId, ...], dead: bool) -> None:
             audit.record(operator(), 'job.retry', f'job {job.id} {job.kind}')
             number += 1
         else:
-            click.echo(f'Job {job.id} is in work, or done.', err=True)
-    click.echo(f'{number} jobs wait to be done.')
+            click.echo(gettext('Job %(job)s is in work, or done.', job=job.id), err=True)
+    click.echo(gettext('%(number)s jobs wait to be done.', number=number))
 
 
 @jobs_group.command('discard')
@@ -97,5 +105,5 @@ def discard_command(ids: tuple[ObjectId, ...], dead: bool) -> None:
             audit.record(operator(), 'job.discard', f'job {job.id} {job.kind}')
             number += 1
         else:
-            click.echo(f'Job {job.id} is in work, or done.', err=True)
-    click.echo(f'{number} jobs are deleted.')
+            click.echo(gettext('Job %(job)s is in work, or done.', job=job.id), err=True)
+    click.echo(gettext('%(number)s jobs are deleted.', number=number))

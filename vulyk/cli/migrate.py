@@ -6,6 +6,7 @@ from vulyk import migrations
 from vulyk.cli.context import with_database
 from vulyk.models import schema
 from vulyk.terminal import Bar
+from vulyk.texts import gettext
 
 
 @click.command('migrate')
@@ -24,10 +25,10 @@ def migrate_command(dry_run: bool, redundancy: tuple[tuple[str, int], ...]) -> N
     Take a backup before, and let nobody work meanwhile.
     """
     number = len(schema.pending())
-    with Bar(None, 'Comparing') as bar:
+    with Bar(None, gettext('Comparing')) as bar:
         for text in migrations.run(dict(redundancy), dry_run=dry_run, progress=bar.advance):
             click.echo(text)
     if dry_run and number:
-        click.echo(f'{number} migrations are to be done. Nothing was changed.')
+        click.echo(gettext('%(number)s migrations are to be done. Nothing was changed.', number=number))
     else:
-        click.echo(f'{number} migrations are done.' if number else 'Nothing to do.')
+        click.echo(gettext('%(number)s migrations are done.', number=number) if number else gettext('Nothing to do.'))

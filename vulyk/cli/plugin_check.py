@@ -26,6 +26,7 @@ from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
 from vulyk.pages import read_practice
 from vulyk.terminal import OK, WARNING, WRONG, Finding
+from vulyk.texts import gettext
 
 BATCH = 'check'
 MAX_VOLUNTEERS = 20
@@ -53,9 +54,13 @@ def read_answer(text: str | None) -> dict[str, Any] | None:
     try:
         answer = json.loads(text)
     except ValueError as error:
-        raise click.BadParameter(f'{text!r} is not JSON: {error}.', param_hint='--answer') from error
+        raise click.BadParameter(
+            gettext('%(text)s is not JSON: %(reason)s.', text=repr(text), reason=error), param_hint='--answer'
+        ) from error
     if not isinstance(answer, dict):
-        raise click.BadParameter('An answer is a JSON object, such as {"choice": "cat"}.', param_hint='--answer')
+        raise click.BadParameter(
+            gettext('An answer is a JSON object, such as {"choice": "cat"}.'), param_hint='--answer'
+        )
     return answer
 
 
@@ -74,7 +79,16 @@ def examine(
             yield Finding('package', WRONG, app.plugin_errors[package])
             return
         (kind,) = app.task_types.values()
-        yield Finding('package', OK, f'{class_name} of {package}, type name “{kind.type_name}”')
+        yield Finding(
+            'package',
+            OK,
+            gettext(
+                '%(name)s of %(package)s, type name “%(type)s”',
+                name=class_name,
+                package=package,
+                type=kind.type_name,
+            ),
+        )
         yield from look(kind)
         site().prepare(app)
         try:
@@ -82,7 +96,9 @@ def examine(
         except TaskImportError as error:
             yield Finding('tasks', WRONG, str(error))
         except Exception as error:  # the code is not ours and may raise anything
-            yield Finding('pages', WRONG, f'It raises {type(error).__name__}: {error}')
+            yield Finding(
+                'pages', WRONG, gettext('It raises %(name)s: %(reason)s', name=type(error).__name__, reason=error)
+            )
 
 
 def _try(app: Flask, kind: AbstractTaskType, answer: dict[str, Any] | None, tasks: str | None) -> Iterator[Finding]:
@@ -92,10 +108,10 @@ def _try(app: Flask, kind: AbstractTaskType, answer: dict[str, Any] | None, task
         if sample is not None:
             load(kind, sample)
     if sample is None:
-        cure = 'Have a folder samples with tasks.jsonl, or give --tasks FILE.'
-        yield Finding('tasks', WARNING, 'There is no task to try.', cure)
+        cure = gettext('Have a folder samples with tasks.jsonl, or give --tasks FILE.')
+        yield Finding('tasks', WARNING, gettext('There is no task to try.'), cure)
         return
-    yield Finding('tasks', OK, f'tasks of {sample.source} are loaded')
+    yield Finding('tasks', OK, gettext('tasks of %(source)s are loaded', source=sample.source))
     yield from solve(app, kind, sample)
 
 
@@ -133,25 +149,43 @@ def look(kind: AbstractTaskType) -> Iterator[Finding]:
     folder = Path(str(files(kind.package)))
     texts = {'name': kind.name, 'description': kind.description}
     for name in (name for name, text in texts.items() if not text):
-        yield Finding('facts', WARNING, f'It has no {name}; the home page shows it.', f'{name} = …')
+        yield Finding(
+            'facts', WARNING, gettext('It has no %(name)s; the home page shows it.', name=name), f'{name} = …'
+        )
     if not kind.helptext_template or not (folder / 'templates' / kind.helptext_template).is_file():
         yield Finding(
-            'help', WARNING, 'It has no help; volunteers get a general text.', "helptext_template = 'help.html'"
+            'help',
+            WARNING,
+            gettext('It has no help; volunteers get a general text.'),
+            "helptext_template = 'help.html'",
         )
     if type(kind).validate_result is AbstractTaskType.validate_result:
-        cure = 'Override validate_result; a page can be left out by whoever writes a script.'
-        yield Finding('rules', WARNING, 'It takes any answer.', cure)
+        cure = gettext('Override validate_result; a page can be left out by whoever writes a script.')
+        yield Finding('rules', WARNING, gettext('It takes any answer.'), cure)
     if kind.frontend == 'legacy':
-        cure = "frontend = 'bootstrap5', and native events in the script: see the guide for plugins."
-        yield Finding('page', WARNING, 'Its page is made for jQuery and Bootstrap 3.', cure)
+        cure = gettext("frontend = 'bootstrap5', and native events in the script: see the guide for plugins.")
+        yield Finding('page', WARNING, gettext('Its page is made for jQuery and Bootstrap 3.'), cure)
     elif found := next(_forbidden_markup(folder / 'templates', kind), None):
-        cure = 'Put it into JS_ASSETS and CSS_ASSETS.'
-        yield Finding('page', WRONG, f'The content security policy forbids inline scripts and styles: {found}', cure)
+        cure = gettext('Put it into JS_ASSETS and CSS_ASSETS.')
+        yield Finding(
+            'page',
+            WRONG,
+            gettext('The content security policy forbids inline scripts and styles: %(found)s', found=found),
+            cure,
+        )
     if not kind.JS_ASSETS:
-        yield Finding('page', WARNING, 'It has no script: nothing shows a task or sends an answer.', 'JS_ASSETS = […]')
+        yield Finding(
+            'page',
+            WARNING,
+            gettext('It has no script: nothing shows a task or sends an answer.'),
+            'JS_ASSETS = […]',
+        )
     if not kind.practice:
         yield Finding(
-            'page', WARNING, 'Newcomers have no task to practise with.', "practice = 'static/practice/practice.jsonl'"
+            'page',
+            WARNING,
+            gettext('Newcomers have no task to practise with.'),
+            "practice = 'static/practice/practice.jsonl'",
         )
 
 
@@ -221,7 +255,7 @@ def load(kind: AbstractTaskType, sample: Sample) -> None:
             result = kind.import_tasks(records, name, **accepted)
             batches.add_batch(name, result.loaded if result else len(records), kind, BATCH)
     if not AbstractTask.objects(batch=f'{BATCH}0'):
-        raise TaskImportError('The task was not stored.')
+        raise TaskImportError(gettext('The task was not stored.'))
 
 
 # --- the walk -----------------------------------------------------------------------------------------------------------
@@ -256,22 +290,26 @@ def solve(app: Flask, kind: AbstractTaskType, sample: Sample) -> Iterator[Findin
     page = volunteer.get('')
     missing = [path for path in _SOURCE.findall(page.text) if volunteer.get(path).status_code != 200]
     if page.status_code != 200 or missing:
-        text = f'The page answers {page.status_code}' + (
-            f' and names files that are not there: {missing[0]}' if missing else ''
-        )
+        text = gettext('The page answers %(status)s', status=page.status_code)
+        if missing:
+            text = gettext('The page names files that are not there: %(file)s', file=missing[0])
         yield Finding('page', WRONG, text)
         return
-    yield Finding('page', OK, 'it is rendered, and its scripts and styles are there')
+    yield Finding('page', OK, gettext('it is rendered, and its scripts and styles are there'))
     answer = volunteer.get('next')
     task = (answer.get_json() or {}).get('result', {}).get('task') if answer.status_code == 200 else None
     if not task:
-        yield Finding('tasks', WRONG, f'Nobody gets a task: {answer.status_code} {answer.text[:200]}')
+        yield Finding(
+            'tasks',
+            WRONG,
+            gettext('Nobody gets a task: %(status)s %(text)s', status=answer.status_code, text=answer.text[:200]),
+        )
         return
     if task.get('data') != sample.records[0]:
-        yield Finding('tasks', WARNING, 'What volunteers get is not what was loaded: as_dict changes it.')
+        yield Finding('tasks', WARNING, gettext('What volunteers get is not what was loaded: as_dict changes it.'))
     yield from _odd_answers(volunteer, task['id'])
     if sample.answer is None:
-        yield Finding('answers', WARNING, 'No answer is known, so that none was given.', "--answer '{…}'")
+        yield Finding('answers', WARNING, gettext('No answer is known, so that none was given.'), "--answer '{…}'")
         return
     yield from _right_answers(app, kind, volunteer, task['id'], sample.answer)
 
@@ -282,13 +320,28 @@ def _odd_answers(volunteer: Volunteer, task_id: str) -> Iterator[Finding]:
         try:
             status = volunteer.post(f'done/{task_id}', json={'result': odd}).status_code
         except Exception as error:  # the code is not ours and may raise anything
-            cure = 'Raise TaskValidationError with a sentence that names the field.'
-            yield Finding('rules', WRONG, f'The answer {shown} makes it raise {type(error).__name__}: {error}', cure)
+            cure = gettext('Raise TaskValidationError with a sentence that names the field.')
+            yield Finding(
+                'rules',
+                WRONG,
+                gettext(
+                    'The answer %(answer)s makes it raise %(name)s: %(reason)s',
+                    answer=shown,
+                    name=type(error).__name__,
+                    reason=error,
+                ),
+                cure,
+            )
             return
         if status == 200:
-            yield Finding('rules', WARNING, f'It takes the answer {shown}.', 'Refuse it in validate_result.')
+            yield Finding(
+                'rules',
+                WARNING,
+                gettext('It takes the answer %(answer)s.', answer=shown),
+                gettext('Refuse it in validate_result.'),
+            )
             return
-    yield Finding('rules', OK, 'odd answers are refused')
+    yield Finding('rules', OK, gettext('odd answers are refused'))
 
 
 def _right_answers(
@@ -301,21 +354,37 @@ def _right_answers(
         sent = volunteer.post(f'done/{task_id}', json={'result': answer})
         if sent.status_code not in (200, 409):  # 409: an odd answer was taken before
             said = ' '.join((sent.get_json() or {}).get('errors', [])) or sent.text[:200]
-            cure = 'Is the answer right? --answer gives another.'
-            yield Finding('answers', WRONG, f'{json.dumps(answer)} is refused with {sent.status_code}: {said}', cure)
+            cure = gettext('Is the answer right? --answer gives another.')
+            yield Finding(
+                'answers',
+                WRONG,
+                gettext(
+                    '%(answer)s is refused with %(status)s: %(said)s',
+                    answer=json.dumps(answer),
+                    status=sent.status_code,
+                    said=said,
+                ),
+                cure,
+            )
             return
     with app.app_context():
         if kind.redundancy <= MAX_VOLUNTEERS and not AbstractTask.objects(batch=f'{BATCH}0', closed=True):
-            yield Finding('answers', WRONG, f'The task is not closed after {needed} answers.')
+            yield Finding('answers', WRONG, gettext('The task is not closed after %(needed)s answers.', needed=needed))
             return
         lines = list(kind.export_reports(f'{BATCH}0', closed=False))
     try:
         json.dumps(lines, allow_nan=False)
     except (TypeError, ValueError) as error:
-        yield Finding('export', WRONG, f'What it exports is no JSON: {error}.')
+        yield Finding('export', WRONG, gettext('What it exports is no JSON: %(reason)s.', reason=error))
         return
     if sum(map(len, lines)) != needed:
-        yield Finding('export', WRONG, f'Of {needed} answers {sum(map(len, lines))} are exported.')
+        yield Finding(
+            'export',
+            WRONG,
+            gettext('Of %(needed)s answers %(number)s are exported.', needed=needed, number=sum(map(len, lines))),
+        )
         return
-    cure = 'What a browser does with it, only a browser can tell: open the page once.'
-    yield Finding('answers', OK, f'{needed} volunteers answered, the task is closed and exported', cure)
+    cure = gettext('What a browser does with it, only a browser can tell: open the page once.')
+    yield Finding(
+        'answers', OK, gettext('%(needed)s volunteers answered, the task is closed and exported', needed=needed), cure
+    )

@@ -18,6 +18,7 @@ from vulyk.cli import plugin_check
 from vulyk.cli.context import site
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.terminal import WRONG, Finding, json_option, print_findings, print_json, print_table
+from vulyk.texts import gettext
 
 COLUMNS = ('package', 'class_name', 'type', 'version', 'enabled', 'problem')
 
@@ -47,11 +48,11 @@ def look_at(package: str) -> Plugin | None:
     except ModuleNotFoundError as error:
         if error.name and f'{package}.models'.startswith(error.name):
             return None
-        return Plugin(package, '', '', version, f'it needs the package {error.name}')
+        return Plugin(package, '', '', version, gettext('it needs the package %(name)s', name=error.name))
     except Exception as error:  # the code is not ours and may raise anything
         return Plugin(package, '', '', version, f'{type(error).__name__}: {error}')
     if not classes:
-        return Plugin(package, '', '', version, 'models/task_types.py has no task type with a type_name')
+        return Plugin(package, '', '', version, gettext('models/task_types.py has no task type with a type_name'))
     return Plugin(package, classes[-1].__name__, str(classes[-1].type_name), version, '')
 
 
@@ -105,7 +106,7 @@ def list_command(as_json: bool) -> None:
     if as_json:
         return print_json(rows)
     if not rows:
-        return click.echo('No task type is installed here; "plugin new NAME" begins one.')
+        return click.echo(gettext('No task type is installed here; "plugin new NAME" begins one.'))
     return print_table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
 
 
@@ -123,19 +124,24 @@ def new_command(name: str, folder: Path | None) -> None:
     name = check_name(name)
     folder = folder or Path(f'vulyk_{name}')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise click.BadParameter(f'{folder} exists already and is not empty; name another folder.')
+        raise click.BadParameter(
+            gettext('%(folder)s exists already and is not empty; name another folder.', folder=folder)
+        )
     try:
         with as_file(files('vulyk') / 'cli' / 'scaffold') as scaffold:
             number = write_scaffold(scaffold, folder, name)
     except OSError as error:
-        raise click.ClickException(f'{folder} cannot be written: {error.strerror}.') from error
+        raise click.ClickException(
+            gettext('%(folder)s cannot be written: %(reason)s.', folder=folder, reason=error.strerror)
+        ) from error
+    there = gettext('%(number)s files are in %(folder)s.', number=number, folder=folder)
     click.echo(
-        f'\n  {number} files are in {folder}.\n'
+        f'\n  {there}\n'
         f'\n    cd {folder}\n'
         f"    pip install -e '.[test]'\n"
         f'    python -m pytest\n'
         f'    vulyk plugin check vulyk_{name}\n'
-        f'\n  README.rst tells how a site uses it.\n'
+        f'\n  {gettext("README.rst tells how a site uses it.")}\n'
     )
 
 
@@ -146,9 +152,11 @@ def check_name(name: str) -> str:
     """
     name = name.removeprefix('vulyk_').removeprefix('vulyk-').replace('-', '_')
     if not re.fullmatch(r'[a-z][a-z0-9_]{0,39}', name) or keyword.iskeyword(name):
-        raise click.BadParameter(f'{name!r}: use 1 to 40 small Latin letters, digits and "_", a letter first.')
+        raise click.BadParameter(
+            gettext('%(name)s: use 1 to 40 small Latin letters, digits and "_", a letter first.', name=repr(name))
+        )
     if find_spec(f'vulyk_{name}') is not None:
-        raise click.BadParameter(f'There is a package vulyk_{name} already; choose another name.')
+        raise click.BadParameter(gettext('There is a package vulyk_%(name)s already; choose another name.', name=name))
     return name
 
 
@@ -190,7 +198,7 @@ def check_command(package: str, answer: str | None, tasks: str | None, mongodb: 
     """
     given = plugin_check.read_answer(answer)
     if tasks and not Path(tasks).is_file():
-        raise click.BadParameter(f'There is no file {tasks}.', param_hint='--tasks')
+        raise click.BadParameter(gettext('There is no file %(file)s.', file=tasks), param_hint='--tasks')
     if str(Path.cwd()) not in sys.path:  # it need not be installed
         sys.path.insert(0, str(Path.cwd()))
     print_findings(_examine(package.replace('-', '_'), given, tasks, mongodb), as_json=as_json)
@@ -199,8 +207,12 @@ def check_command(package: str, answer: str | None, tasks: str | None, mongodb: 
 def _examine(package: str, answer: dict[str, Any] | None, tasks: str | None, mongodb: str | None) -> Iterator[Finding]:
     plugin = look_at(package) if package.isidentifier() else None
     if plugin is None or plugin.problem:
-        cure = '' if plugin else 'Install it, or start this in the folder that it lies in.'
-        text = plugin.problem if plugin else f'Python finds no module {package}.models.task_types.'
+        cure = '' if plugin else gettext('Install it, or start this in the folder that it lies in.')
+        text = (
+            plugin.problem
+            if plugin
+            else gettext('Python finds no module %(package)s.models.task_types.', package=package)
+        )
         yield Finding('package', WRONG, text, cure)
         return
     yield from plugin_check.examine(plugin.package, plugin.class_name, answer, tasks, mongodb)

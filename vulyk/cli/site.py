@@ -22,6 +22,7 @@ from vulyk.cli.admin import check_admin, create_admin
 from vulyk.cli.context import site
 from vulyk.cli.plugins import installed
 from vulyk.models.user import MIN_PASSWORD_LENGTH, User
+from vulyk.texts import gettext, lazy_gettext
 
 SETTINGS_FILE = 'local_settings.py'
 INSTANCE = 'instance'  # folder of a private server and of bundles, in that of the site
@@ -113,7 +114,8 @@ def site_group() -> None:
 @click.option('--email', prompt='E-mail address of the admin', help='Of the first admin, who signs in with it.')
 @click.option('--username', prompt='Username of the admin', help='Of the first admin: the name others see.')
 @click.password_option(
-    prompt=f'Password of the admin (at least {MIN_PASSWORD_LENGTH} characters)', help='Of the first admin.'
+    prompt=lazy_gettext('Password of the admin (at least %(number)s characters)', number=MIN_PASSWORD_LENGTH),
+    help='Of the first admin.',
 )
 def new_command(
     folder: Path,
@@ -139,7 +141,9 @@ def new_command(
         app = site().build(settings_of(text, path))
         if app.plugin_errors:
             package, why = next(iter(app.plugin_errors.items()))
-            raise click.ClickException(f'The plugin {package} cannot be loaded: {why}')
+            raise click.ClickException(
+                gettext('The plugin %(package)s cannot be loaded: %(why)s', package=package, why=why)
+            )
         fill(app, email, username, password)
         path.touch(mode=0o600)
         path.write_text(text, encoding='utf-8')
@@ -155,10 +159,10 @@ def check_folder(folder: Path) -> Path:
     """
     for name in (SETTINGS_FILE, INSTANCE):
         if (folder / name).exists():
-            raise click.BadParameter(f'{folder / name} exists already; choose another folder.')
+            raise click.BadParameter(gettext('%(path)s exists already; choose another folder.', path=folder / name))
     parent = next(one for one in (folder, *folder.parents) if one.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise click.BadParameter(f'{parent} is no folder that can be written; choose another one.')
+        raise click.BadParameter(gettext('%(path)s is no folder that can be written; choose another one.', path=parent))
     return folder
 
 
@@ -169,7 +173,7 @@ def check_database_name(database: str, uri: str) -> None:
     """
     if not database or len(database) > 60 or not database.replace('_', '').replace('-', '').isalnum():
         raise click.BadParameter(
-            'A database is called by 1 to 60 letters, digits, "_" and "-".', param_hint='--database'
+            gettext('A database is called by 1 to 60 letters, digits, "_" and "-".'), param_hint='--database'
         )
     if uri:
         try:
@@ -186,8 +190,12 @@ def choose(packages: tuple[str, ...]) -> dict[str, str]:
     known = {plugin.package: plugin.class_name for plugin in installed() if plugin.class_name}
     missing = [package for package in packages if package not in known]
     if missing:
-        there = ', '.join(sorted(known)) or 'none'
-        raise click.BadParameter(f'The plugin {missing[0]} is not installed here. There are: {there}.')
+        there = ', '.join(sorted(known)) or gettext('none')
+        raise click.BadParameter(
+            gettext(
+                'The plugin %(package)s is not installed here. There are: %(names)s.', package=missing[0], names=there
+            )
+        )
     return {package: known[package] for package in packages or sorted(known)}
 
 
@@ -239,7 +247,10 @@ def fill(app: Flask, email: str, username: str, password: str) -> None:
     with app.app_context():
         if User.objects.first() is not None:
             raise click.ClickException(
-                f'The database {User._get_db().name} holds a site already; choose another with --database.'
+                gettext(
+                    'The database %(name)s holds a site already; choose another with --database.',
+                    name=User._get_db().name,
+                )
             )
         project_init(sorted(app.task_types))
         create_admin(email, username, password)
@@ -256,12 +267,23 @@ def _what_next(folder: Path, username: str, email: str, types: list[str]) -> str
     if shutil.which(program) != sys.argv[0]:  # not on the PATH, or another one is
         program = shlex.quote(str(Path(sys.argv[0]).absolute()))
     example = types[0] if types else 'TYPE'
+    ready = gettext(
+        'The site in %(folder)s is ready; %(username)s signs in as %(email)s.',
+        folder=folder,
+        username=username,
+        email=email,
+    )
+    what_they_do = gettext(
+        'run serves it at http://127.0.0.1:5000, doctor says what is missing before others may come.'
+    )
+    change = gettext(
+        'Change %(file)s as you like; it holds the key of the site, and is readable for you only.', file=SETTINGS_FILE
+    )
     return (
-        f'\n  The site in {folder} is ready; {username} signs in as {email}.\n'
+        f'\n  {ready}\n'
         f'\n    cd {shlex.quote(str(folder))}\n'
         f'    {program} run\n'
         f'    {program} db load {example} tasks.jsonl --batch first\n'
         f'    {program} doctor\n'
-        f'\n  run serves it at http://127.0.0.1:5000, doctor says what is missing before others may come. Change\n'
-        f'  {SETTINGS_FILE} as you like; it holds the key of the site, and is readable for you only.\n'
+        f'\n  {what_they_do}\n  {change}\n'
     )

@@ -12,8 +12,17 @@ from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.models.user import User
 from vulyk.terminal import json_option, print_facts, print_json, print_table
+from vulyk.texts import lazy_gettext
 
-COLUMNS = ('Batch', 'Total', 'Completed (flag)', 'Percent (flag)', 'Answers', 'Percent (answers)', 'Breakdown')
+COLUMNS = (
+    lazy_gettext('Batch'),
+    lazy_gettext('Total'),
+    lazy_gettext('Completed (flag)'),
+    lazy_gettext('Percent (flag)'),
+    lazy_gettext('Answers'),
+    lazy_gettext('Percent (answers)'),
+    lazy_gettext('Breakdown'),
+)
 USER_COLUMNS = ('username', 'answers', 'extra', 'too_fast', 'first', 'last', 'hours')
 KEYS = ('batch', 'tasks', 'closed_tasks', 'closed_percent', 'answers', 'answers_percent', 'tasks_by_answers')
 

@@ -13,6 +13,7 @@ from vulyk.models.social import SocialAccount
 from vulyk.models.stats import WorkSession
 from vulyk.models.user import Group, User
 from vulyk.terminal import json_option, print_facts, print_json, print_json_list, print_table
+from vulyk.texts import gettext
 
 FIELDS = ('username', 'email', 'active', 'admin', 'manages', 'groups', 'processed', 'last_login', 'deleted_at')
 COLUMNS = ('username', 'email', 'active', 'admin', 'groups', 'answers', 'last_login')
@@ -72,7 +73,9 @@ def to_more_facts(user: User) -> dict[str, Any]:
 
 def _without_nul(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and ('\0' in value or len(value) > User.email.max_length):
-        raise click.BadParameter(f'A text of at most {User.email.max_length} characters is looked for.')
+        raise click.BadParameter(
+            gettext('A text of at most %(limit)s characters is looked for.', limit=User.email.max_length)
+        )
     return value
 
 
@@ -94,8 +97,10 @@ def list_command(
 ) -> None:
     """List people, the newest first."""
     if group and Group.objects(pk=group).first() is None:
-        known = ', '.join(Group.objects.order_by('id').scalar('id')) or 'none'
-        raise click.BadParameter(f'There is no group {group!r}. There are: {known}.')
+        known = ', '.join(Group.objects.order_by('id').scalar('id')) or gettext('none')
+        raise click.BadParameter(
+            gettext('There is no group %(group)s. There are: %(names)s.', group=repr(group), names=known)
+        )
     users = find(search, group, admins=admins, inactive=inactive)
     stored = (users.limit(limit) if limit else users).only(*FIELDS).as_pymongo().no_cache()
     rows = map(to_facts, stored)
@@ -125,9 +130,12 @@ def deactivate_command(user: User) -> None:
         suspension.set_active(user, False, by=operator())
     except suspension.LastAdminError as error:
         raise click.ClickException(
-            f'{user.username} is the last active admin; make somebody else one first: admin add EMAIL'
+            gettext(
+                '%(username)s is the last active admin; make somebody else one first: admin add EMAIL',
+                username=user.username,
+            )
         ) from error
-    click.echo(f'{user.username} is switched off.')
+    click.echo(gettext('%(username)s is switched off.', username=user.username))
 
 
 @user_group.command('activate')
@@ -136,6 +144,8 @@ def deactivate_command(user: User) -> None:
 def activate_command(user: User) -> None:
     """Let USER in again."""
     if user.deleted_at:
-        raise click.ClickException(f'{user.username} has been deleted; there is nobody to let in.')
+        raise click.ClickException(
+            gettext('%(username)s has been deleted; there is nobody to let in.', username=user.username)
+        )
     suspension.set_active(user, True, by=operator())
-    click.echo(f'{user.username} can sign in.')
+    click.echo(gettext('%(username)s can sign in.', username=user.username))

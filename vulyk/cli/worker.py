@@ -6,6 +6,7 @@ import click
 
 from vulyk.cli.context import with_database
 from vulyk.jobs import Worker
+from vulyk.texts import gettext
 
 
 @click.command('worker')
@@ -16,5 +17,5 @@ def worker_command(poll: float) -> None:
     worker = Worker(poll)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: worker.stop())
-    click.echo('Working. Ctrl-C stops it.', err=True)
+    click.echo(gettext('Working. Ctrl-C stops it.'), err=True)
     worker.run()

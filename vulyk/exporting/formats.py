@@ -13,6 +13,7 @@ from typing import IO, Any
 import orjson
 import zstandard
 from bson import DBRef
+from flask_babel import gettext
 
 from vulyk.models.exc import TaskExportError
 from vulyk.utils import chunked
@@ -53,8 +54,11 @@ class Shaper:
             self.columns.update(dict.fromkeys(row))
         if len(self.columns) > MAX_COLUMNS:
             raise TaskExportError(
-                f'The answers hold more than {MAX_COLUMNS:,} different fields, too many for the columns of a table. '
-                f'Export JSON lines (format jsonl) instead.'
+                gettext(
+                    'The answers hold more than %(limit)s different fields, too many for the columns '
+                    'of a table. Export JSON lines (format jsonl) instead.',
+                    limit=f'{MAX_COLUMNS:,}',
+                )
             )
         return b''.join(map(_dump, rows))
 

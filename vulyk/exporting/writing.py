@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from flask_babel import gettext
+
 from vulyk.exporting import reading
 from vulyk.exporting.formats import FORMATS, Packer, Shaper, stream
 from vulyk.exporting.reading import ALL_BATCHES, Wanted
@@ -57,8 +59,11 @@ class Export:
         for name in self._options_for_plugin():
             if not accepts(self.task_type.export_reports, name):
                 raise TaskExportError(
-                    f'The plugin of {self.task_type.type_name} writes exports in its own way, which knows no '
-                    f'--{name.replace("_", "-")}.'
+                    gettext(
+                        'The plugin of %(type)s writes exports in its own way, which knows no --%(option)s.',
+                        type=self.task_type.type_name,
+                        option=name.replace('_', '-'),
+                    )
                 )
 
     def read(self, after: str = '') -> Iterator[tuple[str, list[Any]]]:
@@ -165,7 +170,7 @@ class _Workplace:
         """
         with open(os.open(self.part, os.O_RDWR | os.O_CREAT, 0o666), 'r+b') as part:
             if not (_lock(part) and _is_at(part, self.part)):
-                raise TaskExportError('Another export is writing this file. Wait for it, or name another one.')
+                raise TaskExportError(gettext('Another export is writing this file. Wait for it, or name another one.'))
             yield part
 
     def save(self, state: dict[str, Any]) -> None:
@@ -247,7 +252,10 @@ def _refuse_others(left: dict[str, Any], options: dict[str, Any]) -> None:
     if different:
         told = ', '.join(f'{name} was {left.get(name)} and is {options[name]}' for name in different)
         raise TaskExportError(
-            f'What was left beside this file is of another export ({told}). Start anew without --resume.'
+            gettext(
+                'What was left beside this file is of another export (%(export)s). Start anew without --resume.',
+                export=told,
+            )
         )
 
 

@@ -24,6 +24,7 @@ from vulyk.models.progress import Progress
 from vulyk.models.recent import Recent
 from vulyk.models.tasks import EPOCH, AbstractTask, Batch, Load, loose_load
 from vulyk.models.transaction import AT_ONCE, in_transaction
+from vulyk.texts import gettext
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
@@ -97,7 +98,13 @@ def strategy_named(name: str) -> Strategy:
     found = import_string(name, silent=True) if '.' in name else None
     if not isinstance(found, Strategy):
         known = ', '.join(STRATEGIES)
-        raise InitializationError(f'assignment: there is no strategy {name!r}; use {known}, or the dotted name of one.')
+        raise InitializationError(
+            gettext(
+                'assignment: there is no strategy %(name)s; use %(known)s, or the dotted name of one.',
+                name=repr(name),
+                known=known,
+            )
+        )
     return found
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from bson import ObjectId
+from flask_babel import gettext
 
 from vulyk.ext import counting, leases
 from vulyk.ext.assignment import STRATEGIES, open_loads, reap, task_order
@@ -54,10 +55,10 @@ def repair(
     yield from _adopt_tasks(redundancies, now, progress)
     freed = reap(now)
     if freed:
-        yield f'{freed} tasks had places whose time was over; they are free again.'
+        yield gettext('%(number)s tasks had places whose time was over; they are free again.', number=freed)
     for batch_id in Closing._get_collection().distinct('batch'):
         counting.fold_closings(batch_id, now)
-        yield f'batch {batch_id}: closed tasks that were not counted yet are counted.'
+        yield gettext('batch %(batch)s: closed tasks that were not counted yet are counted.', batch=batch_id)
     for problem in list(check(progress=progress)):
         yield f'{problem.kind} {problem.id}: {problem.text}; {_mend(problem, redundancies, now)}.'
 
@@ -73,8 +74,8 @@ def _mend(problem: Problem, redundancies: dict[str, int], now: datetime) -> str:
     elif problem.kind == 'user':
         counting.recount_user(problem.id)
     else:
-        return 'left alone, because only you can tell what is right'
-    return 'derived from the documents again'
+        return gettext('left alone, because only you can tell what is right')
+    return gettext('derived from the documents again')
 
 
 def _in_chunks(
@@ -104,32 +105,47 @@ def _task_problems(task: dict[str, Any], given: list[dict]) -> Iterator[str]:
     count, need = task.get('usersCount', 0), task.get('need')
     held = task.get('leases') or []
     if len(set(people)) != len(people):
-        yield 'somebody has answered it twice'
+        yield gettext('somebody has answered it twice')
     if count != counted:
-        yield f'usersCount is {count}, but {counted} answers count'
+        yield gettext('usersCount is %(count)s, but %(counted)s answers count', count=count, counted=counted)
     if sorted(task.get('usersProcessed') or []) != sorted(people):
-        yield 'usersProcessed are not the people who answered'
+        yield gettext('usersProcessed are not the people who answered')
     if need is None:
         return
     if count > need:
-        yield f'{count} answers count, but it needs {need}'
+        yield gettext('%(count)s answers count, but it needs %(need)s', count=count, need=need)
     if bool(task.get('closed')) != (count >= need or bool(task.get('closedEarly'))):
-        yield f'closed is {task.get("closed")} with {count} of {need} answers'
+        yield gettext(
+            'closed is %(value)s with %(count)s of %(need)s answers', value=task.get('closed'), count=count, need=need
+        )
     if not task.get('closed') and count + len(held) > need:
-        yield f'{count} answers and {len(held)} leases are more than the {need} it needs'
+        yield gettext(
+            '%(count)s answers and %(leases)s leases are more than the %(need)s it needs',
+            count=count,
+            leases=len(held),
+            need=need,
+        )
     if bool(task.get('lane')) != (not task.get('closed') and count + len(held) < need):
-        yield f'lane is {task.get("lane")} with {count} answers and {len(held)} leases of {need}'
+        yield gettext(
+            'lane is %(value)s with %(count)s answers and %(leases)s leases of %(need)s',
+            value=task.get('lane'),
+            count=count,
+            leases=len(held),
+            need=need,
+        )
 
 
 def _check_answers(answers: list[dict]) -> list[Problem]:
     tasks = {task_id for answer in answers if (task_id := answer.get('task'))}
     known = set(AbstractTask._get_collection().distinct('_id', {'_id': {'$in': list(tasks)}}))
     found = [
-        Problem('answer', a['_id'], f'its task {a.get("task")} is gone') for a in answers if a.get('task') not in known
+        Problem('answer', answer['_id'], gettext('its task %(task)s is gone', task=answer.get('task')))
+        for answer in answers
+        if answer.get('task') not in known
     ]
     ended = WorkSession._get_collection().distinct('answer', {'task': {'$in': list(tasks)}})
     without = {answer['_id'] for answer in answers} - set(ended)
-    return found + [Problem('answer', answer_id, 'it has no work session') for answer_id in sorted(without)]
+    return found + [Problem('answer', answer_id, gettext('it has no work session')) for answer_id in sorted(without)]
 
 
 def _check_batches(batches: list[dict]) -> list[Problem]:
@@ -144,11 +160,21 @@ def _batch_problems(batch: dict[str, Any]) -> Iterator[str]:
     pending = Closing._get_collection().count_documents({'batch': batch['_id']})
     count, processed = batch.get('tasksCount', 0), batch.get('tasksProcessed', 0)
     if count != total:
-        yield f'tasksCount is {count}, but it has {total} tasks'
+        yield gettext('tasksCount is %(count)s, but it has %(total)s tasks', count=count, total=total)
     if processed + pending != closed:
-        yield f'tasksProcessed is {processed} (and {pending} to come), but {closed} tasks are closed'
+        yield gettext(
+            'tasksProcessed is %(processed)s (and %(pending)s to come), but %(closed)s tasks are closed',
+            processed=processed,
+            pending=pending,
+            closed=closed,
+        )
     if bool(batch.get('closed')) != (processed >= count > 0):
-        yield f'closed is {batch.get("closed")} with {processed} of {count} tasks'
+        yield gettext(
+            'closed is %(value)s with %(processed)s of %(count)s tasks',
+            value=batch.get('closed'),
+            processed=processed,
+            count=count,
+        )
 
 
 def _check_users(users: list[dict]) -> list[Problem]:
@@ -171,7 +197,13 @@ def _check_users(users: list[dict]) -> list[Problem]:
     }
     found = [
         Problem(
-            'user', user['_id'], f'processed is {user.get("processed", 0)}, but there are {totals[user["_id"]]} answers'
+            'user',
+            user['_id'],
+            gettext(
+                'processed is %(count)s, but there are %(number)s answers',
+                count=user.get('processed', 0),
+                number=totals[user['_id']],
+            ),
         )
         for user in users
         if user.get('processed', 0) != totals[user['_id']]
@@ -180,7 +212,16 @@ def _check_users(users: list[dict]) -> list[Problem]:
         counted, answers = progress.get((user_id, task_type), 0), by_type.get((user_id, task_type), 0)
         if counted != answers:
             found.append(
-                Problem('user', user_id, f'progress in {task_type} is {counted}, but there are {answers} answers')
+                Problem(
+                    'user',
+                    user_id,
+                    gettext(
+                        'progress in %(type)s is %(count)s, but there are %(number)s answers',
+                        type=task_type,
+                        count=counted,
+                        number=answers,
+                    ),
+                )
             )
     return found
 
@@ -188,7 +229,11 @@ def _check_users(users: list[dict]) -> list[Problem]:
 def _check_sessions() -> Iterator[Problem]:
     same = {'$group': {'_id': {'user': '$user', 'task': '$task'}, 'number': {'$sum': 1}}}
     for row in WorkSession._get_collection().aggregate([same, {'$match': {'number': {'$gt': 1}}}], allowDiskUse=True):
-        yield Problem('session', row['_id'], f'there are {row["number"]} work sessions of this user and task')
+        yield Problem(
+            'session',
+            row['_id'],
+            gettext('there are %(number)s work sessions of this user and task', number=row['number']),
+        )
 
 
 def _adopt_tasks(redundancies: dict[str, int], now: datetime, progress: Callable[[int], None]) -> Iterator[str]:
@@ -213,7 +258,7 @@ def _adopt_tasks(redundancies: dict[str, int], now: datetime, progress: Callable
         progress(1)
     _publish_adopted(now)
     if adopted:
-        yield f'{adopted} tasks had no place in the order of tasks; they have one now.'
+        yield gettext('%(number)s tasks had no place in the order of tasks; they have one now.', number=adopted)
 
 
 def _publish_adopted(now: datetime) -> None:

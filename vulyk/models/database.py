@@ -20,6 +20,7 @@ from vulyk.models.progress import Progress
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, WithdrawnAnswer
 from vulyk.models.user import Group, User
+from vulyk.texts import gettext
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def check_writable(seconds: float) -> None:
         with pymongo.timeout(seconds):
             Duty._get_collection().update_one({'_id': 'readyz'}, probe, upsert=True)
     except PyMongoError as error:
-        raise DatabaseError(f'The database takes no writes: {error}') from error
+        raise DatabaseError(gettext('The database takes no writes: %(reason)s', reason=error)) from error
 
 
 def check_server() -> None:
@@ -129,12 +130,19 @@ def check_server() -> None:
         hello = client.admin.command('hello')
     except (ConnectionFailure, ConfigurationError) as error:
         raise DatabaseError(
-            f'No MongoDB answers at {address}. Start it, or name the right one in MONGODB_SETTINGS '
-            f'(or the variables mongodb_host and mongodb_port).'
+            gettext(
+                'No MongoDB answers at %(address)s. Start it, or name the right one in MONGODB_SETTINGS '
+                '(or the variables mongodb_host and mongodb_port).',
+                address=address,
+            )
         ) from error
     except OperationFailure as error:
         raise DatabaseError(
-            f'MongoDB at {address} refuses us ({error.details or error}): check MONGODB_SETTINGS.'
+            gettext(
+                'MongoDB at %(address)s refuses us (%(reason)s): check MONGODB_SETTINGS.',
+                address=address,
+                reason=error.details or error,
+            )
         ) from error
     if 'setName' not in hello and hello.get('msg') != 'isdbgrid':
         raise DatabaseError(STANDALONE.format(address=address))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from flask_babel import gettext
 from mongoengine.base import BaseField
 
 # Most characters of each fact. Texts may differ from language to language, lines may not.
@@ -30,11 +31,13 @@ def check_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """
     unknown = sorted(set(facts) - set(FACTS))
     if unknown:
-        raise ValueError(f'{unknown[0]}: there is no such fact. There are: {", ".join(FACTS)}.')
+        raise ValueError(
+            gettext('%(name)s: there is no such fact. There are: %(names)s.', name=unknown[0], names=', '.join(FACTS))
+        )
     checked = {name: _checked_text(name, facts[name]) for name in TEXTS if name in facts}
     checked |= {name: _checked_line(name, facts[name], most) for name, most in LINES.items() if name in facts}
     if checked.get('lang') and not is_language(checked['lang']):
-        raise ValueError(f'lang: “{checked["lang"]}” is not a language tag such as de or de-AT.')
+        raise ValueError(gettext('lang: “%(tag)s” is not a language tag such as de or de-AT.', tag=checked['lang']))
     return {name: value for name, value in checked.items() if value}
 
 
@@ -44,21 +47,32 @@ def _checked_text(name: str, value: object) -> str | dict[str, str]:
         return _checked_line(name, value, most, lines=True)
     for tag in value:
         if not is_language(tag):
-            raise ValueError(f'{name}: “{tag}” is not a language tag such as de or de-AT.')
+            raise ValueError(
+                gettext('%(name)s: “%(tag)s” is not a language tag such as de or de-AT.', name=name, tag=tag)
+            )
     texts = {tag: _checked_line(f'{name}.{tag}', text, most, lines=True) for tag, text in value.items()}
     return {tag: text for tag, text in texts.items() if text}
 
 
 def _checked_line(name: str, value: object, most: int, *, lines: bool = False) -> str:
     if not isinstance(value, str):
-        raise ValueError(f'{name}: must be a text{" or {language: text}" if lines and "." not in name else ""}.')
+        if lines and '.' not in name:
+            raise ValueError(gettext('%(name)s: must be a text or {language: text}.', name=name))
+        raise ValueError(gettext('%(name)s: must be a text.', name=name))
     text = value.strip()
     if len(text) > most:
-        raise ValueError(f'{name}: {len(text):,} characters are more than the {most:,} it may have.')
+        raise ValueError(
+            gettext(
+                '%(name)s: %(number)s characters are more than the %(limit)s it may have.',
+                name=name,
+                number=f'{len(text):,}',
+                limit=f'{most:,}',
+            )
+        )
     if not lines and any(ord(character) < 32 for character in text):
-        raise ValueError(f'{name}: must be one line.')
+        raise ValueError(gettext('%(name)s: must be one line.', name=name))
     if '\0' in text or not _is_unicode(text):
-        raise ValueError(f'{name}: holds a character that cannot be stored.')
+        raise ValueError(gettext('%(name)s: holds a character that cannot be stored.', name=name))
     return text
 
 

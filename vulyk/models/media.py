@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import gridfs
 from bson import Binary
+from flask_babel import gettext
 from gridfs.errors import FileExists, NoFile
 from mongoengine.connection import get_db
 from PIL import Image, ImageOps
@@ -65,21 +66,33 @@ def check(root: Path, relative: object, *, max_bytes: int) -> Path:
     :raises TaskImportError: with the reason.
     """
     if not isinstance(relative, str) or not relative or '\0' in relative:
-        raise TaskImportError(f'{relative!r} is not the path of a file')
+        raise TaskImportError(gettext('%(file)s is not the path of a file', file=repr(relative)))
     path = (root / relative).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise TaskImportError(f'{relative!r} lies outside of the folder of the data file')
+        raise TaskImportError(gettext('%(file)s lies outside of the folder of the data file', file=repr(relative)))
     if not os.path.isfile(path):  # unlike Path.is_file it bears names that are too long
-        raise TaskImportError(f'there is no file {relative!r} beside the data file')
+        raise TaskImportError(gettext('there is no file %(file)s beside the data file', file=repr(relative)))
     if path.stat().st_size > max_bytes:
-        raise TaskImportError(f'{relative!r} has more than {max_bytes:,} bytes (setting MEDIA_MAX_BYTES)')
+        raise TaskImportError(
+            gettext(
+                '%(file)s has more than %(limit)s bytes (setting MEDIA_MAX_BYTES)',
+                file=repr(relative),
+                limit=f'{max_bytes:,}',
+            )
+        )
     with path.open('rb') as file:
         kind = content_type(file.read(16))
         if kind is None:
-            raise TaskImportError(f'{relative!r} is no picture, sound, video or PDF')
+            raise TaskImportError(gettext('%(file)s is no picture, sound, video or PDF', file=repr(relative)))
         width, height = _size_of(file) if kind.startswith('image/') else (0, 0)
     if width * height > MAX_PIXELS:
-        raise TaskImportError(f'{relative!r} has more than {MAX_PIXELS:,} pixels')
+        raise TaskImportError(
+            gettext(
+                '%(file)s has more than %(limit)s pixels',
+                file=repr(relative),
+                limit=f'{MAX_PIXELS:,}',
+            )
+        )
     return path
 
 

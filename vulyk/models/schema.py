@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from flask_babel import gettext
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, IntField, StringField
 from mongoengine.connection import get_db
@@ -91,12 +92,16 @@ def check() -> None:
     newer = unknown(records)
     if newer:
         raise DatabaseError(
-            f'The database belongs to a newer version of Vulyk: it has been through migration {newer!r}, of which this '
-            f'version knows nothing. Install the newer version, or restore a backup made before.'
+            gettext(
+                'The database belongs to a newer version of Vulyk: it has been through migration '
+                '%(migration)s, of which this version knows nothing. Install the newer version, or restore a '
+                'backup made before.',
+                migration=repr(newer),
+            )
         )
     if any(record['_id'] == RESTORING for record in records):
         raise DatabaseError(
-            'A restore was cut off, so that a part is missing. Do it again: vulyk db restore --replace FILE'
+            gettext('A restore was cut off, so that a part is missing. Do it again: vulyk db restore --replace FILE')
         )
 
 

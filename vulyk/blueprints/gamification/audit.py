@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from bson import ObjectId
+from flask_babel import gettext
 
 from vulyk.blueprints.gamification import facts, history
 from vulyk.blueprints.gamification.core.amounts import exact, minus, total
@@ -93,7 +94,7 @@ def audit_rules() -> Iterator[str]:
         try:
             model.to_rule()
         except RuleValidationException as error:
-            yield f'rule {model.id} ({model.name}): {error}'
+            yield gettext('rule %(rule)s (%(name)s): %(reason)s', rule=model.id, name=model.name, reason=error)
 
 
 def audit(user_id: ObjectId) -> list[Difference]:
@@ -125,20 +126,38 @@ def _wrong_sums(state: dict[str, Any], booked: list[dict[str, Any]]) -> Iterator
     sums = {'points': points, 'actualCoins': actual, 'potentialCoins': minus(coins, actual)}
     for field, expected in sums.items():
         if exact(state.get(field) or 0) != expected:
-            yield f'{field} is {state.get(field)}, but the events add up to {expected}'
+            yield gettext(
+                '%(field)s is %(value)s, but the events add up to %(expected)s',
+                field=field,
+                value=state.get(field),
+                expected=expected,
+            )
     level = the_game().levels.of(exact(state.get('points') or 0))
     if (state.get('level') or 0) != level:
-        yield f'level is {state.get("level")}, but {state.get("points")} points are level {level}'
+        yield gettext(
+            'level is %(value)s, but %(points)s points are level %(level)s',
+            value=state.get('level'),
+            points=state.get('points'),
+            level=level,
+        )
 
 
 def _wrong_badges(user_id: ObjectId, state: dict[str, Any], booked: list[dict[str, Any]]) -> Iterator[str]:
     owned = sorted(state.get('achievements') or [])
     given = sorted(rule_id for fact in booked for rule_id in fact.get('achievements') or [])
     if owned != given:
-        yield f'the state has {len(owned)} badges, the events give {len(given)}, and they are not the same'
+        yield gettext(
+            'the state has %(number)s badges, the events give %(given)s, and they are not the same',
+            number=len(owned),
+            given=len(given),
+        )
     awards = sorted(AwardModel._get_collection().distinct('rule', {'user': user_id}))
     if owned != awards:
-        yield f'the state has {len(owned)} badges, but there are {len(awards)} awards, and they are not the same'
+        yield gettext(
+            'the state has %(number)s badges, but there are %(given)s awards, and they are not the same',
+            number=len(owned),
+            given=len(awards),
+        )
 
 
 def _wrong_answers(user_id: ObjectId, booked: list[dict[str, Any]]) -> Iterator[str]:
@@ -149,9 +168,9 @@ def _wrong_answers(user_id: ObjectId, booked: list[dict[str, Any]]) -> Iterator[
     )
     for answer in stored:
         if answer['_id'] in undone:
-            yield f'answer {answer["_id"]} is there, but its event has been undone'
+            yield gettext('answer %(answer)s is there, but its event has been undone', answer=answer['_id'])
         elif answer['_id'] not in counted and (answer.get('signalDue') or EPOCH) <= EPOCH:
-            yield f'answer {answer["_id"]} has no event'
+            yield gettext('answer %(answer)s has no event', answer=answer['_id'])
 
 
 def _wrong_counters(user_id: ObjectId, state: dict[str, Any], rules: list[Rule]) -> Iterator[str]:
@@ -170,13 +189,23 @@ def _wrong_counters(user_id: ObjectId, state: dict[str, Any], rules: list[Rule])
                 range(max(made.recent, default=0) - min(one.window, other.window) + 1, max(made.recent, default=0) + 1)
             )
             if any(kept.recent.get(day) != made.recent.get(day) for day in both):
-                yield f'counters of {scope or "all types"}: answers per day ({calendar}) are not those of the sessions'
+                yield gettext(
+                    'counters of %(scope)s: answers per day (%(calendar)s) are not those of the sessions',
+                    scope=scope or gettext('all types'),
+                    calendar=calendar,
+                )
         if one.total != other.total:
             yield _counter(scope, 'total', one.total, other.total)
 
 
 def _counter(scope: str, name: str, kept: int, made: int) -> str:
-    return f'counters of {scope or "all types"}: {name} is {kept}, but the sessions make {made}'
+    return gettext(
+        'counters of %(scope)s: %(name)s is %(kept)s, but the sessions make %(made)s',
+        scope=scope or gettext('all types'),
+        name=name,
+        kept=kept,
+        made=made,
+    )
 
 
 def _missing_badges(user_id: ObjectId, state: dict[str, Any], rules: list[Rule]) -> Iterator[str]:
@@ -192,4 +221,6 @@ def _missing_badges(user_id: ObjectId, state: dict[str, Any], rules: list[Rule])
         if not is_due(rule, Today.of(mine[-1].ended, zones)):
             continue
         if MongoRuleExecutor.achieved(user_id, rule, WorkSession.objects, mine[-1].ended, zones):
-            yield f'badge “{rule.name}” is reached, but not given; "gamification backfill" gives it'
+            yield gettext(
+                'badge “%(name)s” is reached, but not given; "gamification backfill" gives it', name=rule.name
+            )

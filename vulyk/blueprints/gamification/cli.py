@@ -17,6 +17,7 @@ from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel, enabled_rules
 from vulyk.models.user import User
 from vulyk.terminal import Bar, json_option, print_json
+from vulyk.texts import gettext, ngettext
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TARGET = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -45,12 +46,12 @@ def list_rules(as_json: bool) -> None:
         try:
             rule = model.to_rule()
         except RuleValidationException as error:  # stored by an older version, which did not look
-            click.echo(f'{model.id}  {model.name}: no rule ({error})')
+            click.echo(f'{model.id}  {model.name}: {gettext("no rule (%(reason)s)", reason=error)}')
             continue
-        state = '' if model.enabled is not False else ' (switched off)'
-        owners = audit.owners_of(rule.id)
-        where = rule.scope or 'all projects'
-        click.echo(f'{rule.id}  {where}  {rule.name}: {condition(rule)}, bonus {rule.bonus}, {owners} have it{state}')
+        facts = [condition(rule), gettext('bonus %(bonus)s', bonus=rule.bonus)]
+        facts.append(gettext('%(number)s have it', number=audit.owners_of(rule.id)))
+        facts += [gettext('switched off')] if model.enabled is False else []
+        click.echo(f'{rule.id}  {rule.scope or gettext("all projects")}  {rule.name}: {", ".join(facts)}')
     return None
 
 
@@ -59,7 +60,7 @@ def list_rules(as_json: bool) -> None:
 @with_appcontext
 def import_rules(file: Path) -> None:
     """Store the rules of FILE: a JSON list, or one JSON object after another. All of them, or none."""
-    _tell('rules', _or_refuse(lambda: exchange.import_rules(file)))
+    _tell(gettext('rules'), _or_refuse(lambda: exchange.import_rules(file)))
 
 
 @rules_group.command('export')
@@ -70,20 +71,26 @@ def export_rules(file: Any) -> None:
     try:
         text = exchange.export_rules()
     except ExchangeError as error:
-        raise click.ClickException(f'{error} Correct or delete it in the admin pages.') from error
+        raise click.ClickException(
+            gettext('%(reason)s Correct or delete it in the admin pages.', reason=error)
+        ) from error
     file.write(text)
 
 
 def condition(rule: Rule) -> str:
     """The condition of a rule in a few words."""
-    days = 'weekends' if rule.is_weekend and not rule.tasks_number else 'days'
-    parts = [f'{rule.tasks_number} tasks'] if rule.tasks_number else []
-    if rule.days_number:
-        parts.append(f'in {rule.days_number} {days}' if parts else f'{rule.days_number} {days}')
+    by_weekends = rule.is_weekend and not rule.tasks_number
+    parts = [ngettext('%(num)s task', '%(num)s tasks', rule.tasks_number)] if rule.tasks_number else []
+    if rule.days_number and parts:
+        parts.append(ngettext('in %(num)s day', 'in %(num)s days', rule.days_number))
+    elif rule.days_number and by_weekends:
+        parts.append(ngettext('%(num)s weekend', '%(num)s weekends', rule.days_number))
+    elif rule.days_number:
+        parts.append(ngettext('%(num)s day', '%(num)s days', rule.days_number))
     if rule.tasks_number and rule.is_weekend:
-        parts.append('on weekends')
+        parts.append(gettext('on weekends'))
     if rule.is_adjacent:
-        parts.append('in a row')
+        parts.append(gettext('in a row'))
     return ' '.join([*parts, *(['(calendar)'] if rule.semantics != 'vulyk' else [])])
 
 
@@ -104,8 +111,9 @@ def list_funds(as_json: bool) -> None:
         facts = ('id', 'name', 'description', 'site', 'email', 'donatable')
         return print_json([{name: getattr(fund, name) for name in facts} for fund in FundModel.get_funds()])
     for fund in FundModel.get_funds():
-        takes = 'takes donations' if fund.donatable else 'takes no donations'
-        click.echo(f'{fund.id}  {fund.name}: {takes}, {"with" if fund.logo else "without"} logo')
+        takes = gettext('takes donations') if fund.donatable else gettext('takes no donations')
+        logo = gettext('with logo') if fund.logo else gettext('without logo')
+        click.echo(f'{fund.id}  {fund.name}: {takes}, {logo}')
     return None
 
 
@@ -114,7 +122,7 @@ def list_funds(as_json: bool) -> None:
 @with_appcontext
 def import_funds(file: Path) -> None:
     """Store the funds of FILE: JSON as for rules; "logo" names a picture beside it. All of them, or none."""
-    _tell('funds', _or_refuse(lambda: exchange.import_funds(file)))
+    _tell(gettext('funds'), _or_refuse(lambda: exchange.import_funds(file)))
 
 
 @funds_group.command('export')
@@ -125,8 +133,10 @@ def export_funds(file: Path) -> None:
     try:
         number = exchange.export_funds(file)
     except OSError as error:
-        raise click.ClickException(f'{file} cannot be written: {error.strerror}.') from error
-    click.echo(f'{number} funds')
+        raise click.ClickException(
+            gettext('%(file)s cannot be written: %(reason)s.', file=file, reason=error.strerror)
+        ) from error
+    click.echo(gettext('%(number)s funds', number=number))
 
 
 @funds_group.command('payouts')
@@ -139,14 +149,14 @@ def export_funds(file: Path) -> None:
 def payouts_command(fund: str | None, period: str | None, mark_paid: bool, reference: str, as_json: bool) -> None:
     """Print what was donated to each fund in each month, what has been paid, and what is still owed."""
     if fund is not None and FundModel.find_by_id(fund) is None:
-        raise click.BadParameter(f'There is no fund {fund!r}.', param_hint='--fund')
+        raise click.BadParameter(gettext('There is no fund %(fund)s.', fund=repr(fund)), param_hint='--fund')
     if period is not None:
         _check_period(period)
     if reference and not mark_paid:
-        raise click.UsageError('--reference belongs to --mark-paid.')
+        raise click.UsageError(gettext('--reference belongs to --mark-paid.'))
     if mark_paid:
         if fund is None or period is None:
-            raise click.UsageError('--mark-paid needs --fund and --period: each payout is one transfer.')
+            raise click.UsageError(gettext('--mark-paid needs --fund and --period: each payout is one transfer.'))
         _mark_paid(fund, period, reference, as_json=as_json)
     currency = the_game().currency
     found = list(services.payouts(fund_id=fund, period=period))
@@ -155,9 +165,18 @@ def payouts_command(fund: str | None, period: str | None, mark_paid: bool, refer
         return print_json([{name: getattr(one, name) for name in facts} | {'currency': currency} for one in found])
     for one in found:
         donated, paid, owed = (f'{amount:f} {currency}' for amount in (one.donated, one.paid, one.owed))
-        click.echo(f'{one.period}  {one.fund}: donated {donated}, paid {paid}, owed {owed}')
+        click.echo(
+            gettext(
+                '%(period)s  %(fund)s: donated %(donated)s, paid %(paid)s, owed %(owed)s',
+                period=one.period,
+                fund=one.fund,
+                donated=donated,
+                paid=paid,
+                owed=owed,
+            )
+        )
     if not found:
-        click.echo('No donations.')
+        click.echo(gettext('No donations.'))
     return None
 
 
@@ -165,17 +184,32 @@ def _check_period(text: str) -> None:
     try:
         datetime.strptime(text, '%Y-%m').replace(tzinfo=UTC)
     except ValueError as error:
-        raise click.BadParameter(f'{text!r} is not a month such as 2026-11.', param_hint='--period') from error
+        raise click.BadParameter(
+            gettext('%(text)s is not a month such as 2026-11.', text=repr(text)), param_hint='--period'
+        ) from error
     if len(text) != len('2026-11'):
-        raise click.BadParameter(f'{text!r} is not a month such as 2026-11.', param_hint='--period')
+        raise click.BadParameter(
+            gettext('%(text)s is not a month such as 2026-11.', text=repr(text)), param_hint='--period'
+        )
 
 
 def _mark_paid(fund: str, period: str, reference: str, *, as_json: bool) -> None:
     try:
         amount = services.mark_paid(fund, period, reference, datetime.now(UTC))
     except services.NothingOwedError as error:
-        raise click.ClickException(f'Nothing is owed to {fund} for {period}.') from error
-    click.echo(f'Recorded: {amount:f} {the_game().currency} paid to {fund} for {period}.', err=as_json)
+        raise click.ClickException(
+            gettext('Nothing is owed to %(fund)s for %(period)s.', fund=fund, period=period)
+        ) from error
+    click.echo(
+        gettext(
+            'Recorded: %(amount)s %(currency)s paid to %(fund)s for %(period)s.',
+            amount=f'{amount:f}',
+            currency=the_game().currency,
+            fund=fund,
+            period=period,
+        ),
+        err=as_json,
+    )
 
 
 # --- the past -----------------------------------------------------------------------------------------------------------
@@ -190,14 +224,16 @@ def backfill_command(rule_ids: tuple[str, ...], usernames: tuple[str, ...]) -> N
     rules = {rule.id: rule for rule in enabled_rules()}
     unknown = [rule_id for rule_id in rule_ids if rule_id not in rules]
     if unknown:
-        raise click.BadParameter(f'There is no rule {unknown[0]!r} in force.', param_hint='--rule')
+        raise click.BadParameter(
+            gettext('There is no rule %(rule)s in force.', rule=repr(unknown[0])), param_hint='--rule'
+        )
     chosen = [rules[rule_id] for rule_id in rule_ids] or list(rules.values())
     awards = 0
-    with Bar(None, 'Giving badges') as bar:
+    with Bar(None, gettext('Giving badges')) as bar:
         for user_id in _users(usernames) or audit.all_users():
             awards += audit.backfill(user_id, chosen)
             bar.advance()
-    click.echo(f'{awards} badges given')
+    click.echo(gettext('%(number)s badges given', number=awards))
 
 
 @click.command('audit')
@@ -210,15 +246,20 @@ def audit_command(sample: int, everybody: bool, usernames: tuple[str, ...]) -> N
     problems = list(audit.audit_rules())
     chosen: Iterable[ObjectId] = audit.all_users() if everybody else audit.sample_users(sample)
     users = _users(usernames) or list(chosen)
-    with Bar(len(users), 'Comparing') as bar:
+    with Bar(len(users), gettext('Comparing')) as bar:
         for user_id in users:
-            problems += [f'user {difference.user}: {difference.text}' for difference in audit.audit(user_id)]
+            problems += [
+                gettext('user %(user)s: %(text)s', user=difference.user, text=difference.text)
+                for difference in audit.audit(user_id)
+            ]
             bar.advance()
     for problem in problems:
         click.echo(problem)
     if problems:
-        raise click.ClickException(f'{len(problems)} differences in {len(users)} users.')
-    click.echo(f'Everything agrees ({len(users)} users).')
+        raise click.ClickException(
+            gettext('%(number)s differences in %(users)s users.', number=len(problems), users=len(users))
+        )
+    click.echo(gettext('Everything agrees (%(number)s users).', number=len(users)))
 
 
 @click.command('migrate')
@@ -232,7 +273,7 @@ def migrate_command(dry_run: bool) -> None:
             changes += 1
             click.echo(text)
     if not changes:
-        click.echo('Nothing to do.')
+        click.echo(gettext('Nothing to do.'))
 
 
 COMMANDS = (rules_group, funds_group, backfill_command, audit_command, migrate_command)
@@ -243,7 +284,7 @@ def _users(names: tuple[str, ...]) -> list[ObjectId]:
     for name in names:
         ids = list(User.objects(username=name).scalar('id'))
         if not ids:
-            raise click.BadParameter(f'There is no user {name!r}.', param_hint='--user')
+            raise click.BadParameter(gettext('There is no user %(name)s.', name=repr(name)), param_hint='--user')
         found += ids
     return found
 
@@ -252,9 +293,17 @@ def _or_refuse(work: Any) -> Imported:
     try:
         done: Imported = work()
     except ExchangeError as error:
-        raise click.UsageError(f'{error} Nothing was changed.') from error
+        raise click.UsageError(gettext('%(reason)s Nothing was changed.', reason=error)) from error
     return done
 
 
 def _tell(what: str, done: Imported) -> None:
-    click.echo(f'{what}: {done.new} new, {done.changed} changed, {done.unchanged} unchanged')
+    click.echo(
+        gettext(
+            '%(what)s: %(new)s new, %(changed)s changed, %(unchanged)s unchanged',
+            what=what,
+            new=done.new,
+            changed=done.changed,
+            unchanged=done.unchanged,
+        )
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import current_app
+from flask_babel import gettext
 from mongoengine import ValidationError
 
 from vulyk.blueprints.gamification.core.parsing import JsonRuleParser, RuleParsingException
@@ -55,9 +56,15 @@ def import_rules(path: Path, *, skip_unknown_projects: bool = False) -> Imported
         rules = [item for item in rules if item not in unknown]
     elif unknown:
         line, rule = unknown[0]
-        known = ', '.join(sorted(current_app.task_types)) or 'none'
+        known = ', '.join(sorted(current_app.task_types)) or gettext('none')
         raise ExchangeError(
-            f'{path}, line {line}: task_type_name: there is no task type {rule.scope!r}. Enabled: {known}.'
+            gettext(
+                '%(path)s, line %(line)s: task_type_name: there is no task type %(type)s. Enabled: %(known)s.',
+                path=path,
+                line=line,
+                type=repr(rule.scope),
+                known=known,
+            )
         )
     try:
         done = in_transaction(lambda: _store_rules(path, rules))
@@ -72,10 +79,18 @@ def _rules_in(path: Path) -> Iterator[tuple[int, Rule]]:
         try:
             rule = JsonRuleParser.from_dict(value)
         except RuleParsingException as error:
-            raise ExchangeError(f'{path}, line {line}: {error}') from error
+            raise ExchangeError(
+                gettext('%(path)s, line %(line)s: %(reason)s', path=path, line=line, reason=error)
+            ) from error
         if rule.name in names:
             raise ExchangeError(
-                f'{path}, line {line}: the name {rule.name!r} is used on line {names[rule.name]} already.'
+                gettext(
+                    '%(path)s, line %(line)s: the name %(name)s is used on line %(other)s already.',
+                    path=path,
+                    line=line,
+                    name=repr(rule.name),
+                    other=names[rule.name],
+                )
             )
         names[rule.name] = line
         yield line, rule
@@ -86,8 +101,16 @@ def _store_rules(path: Path, rules: list[tuple[int, Rule]]) -> Imported:
     for line, rule in rules:
         other = RuleModel.objects(name=rule.name, id__ne=rule.id).first()
         if other is not None:
-            owner = other.task_type_name or 'all task types'
-            raise ExchangeError(f'{path}, line {line}: the name {rule.name!r} belongs to a rule of {owner} already.')
+            owner = other.task_type_name or gettext('all task types')
+            raise ExchangeError(
+                gettext(
+                    '%(path)s, line %(line)s: the name %(name)s belongs to a rule of %(owner)s already.',
+                    path=path,
+                    line=line,
+                    name=repr(rule.name),
+                    owner=owner,
+                )
+            )
         model = RuleModel.objects(pk=rule.id).first()
         if model is None:
             RuleModel.from_rule(rule).save(force_insert=True)
@@ -116,7 +139,9 @@ def export_rules() -> str:
         try:
             facts = model.to_rule().to_dict()
         except RuleValidationException as error:
-            raise ExchangeError(f'rule {model.id} ({model.name}): {error}') from error
+            raise ExchangeError(
+                gettext('rule %(rule)s (%(name)s): %(reason)s', rule=model.id, name=model.name, reason=error)
+            ) from error
         del facts['id']  # it follows from name and task type
         rules.append(facts)
     return json.dumps(rules, ensure_ascii=False, indent=2) + '\n'
@@ -161,10 +186,20 @@ def _funds_in(path: Path) -> Iterator[_FundFile]:
         try:
             fund = _fund_of(value, path.parent)
         except (ValueError, ValidationError) as error:
-            raise ExchangeError(f'{path}, line {line}: {_sentence(error)}') from error
+            raise ExchangeError(
+                gettext('%(path)s, line %(line)s: %(reason)s', path=path, line=line, reason=_sentence(error))
+            ) from error
         fund_id = fund.facts['id']
         if fund_id in lines:
-            raise ExchangeError(f'{path}, line {line}: the id {fund_id!r} is used on line {lines[fund_id]} already.')
+            raise ExchangeError(
+                gettext(
+                    '%(path)s, line %(line)s: the id %(id)s is used on line %(other)s already.',
+                    path=path,
+                    line=line,
+                    id=repr(fund_id),
+                    other=lines[fund_id],
+                )
+            )
         lines[fund_id] = line
         yield fund
 
@@ -176,12 +211,13 @@ def _fund_of(value: Any, folder: Path) -> _FundFile:
     :raises ValidationError: a field, or the picture, is not what it should be.
     """
     if not isinstance(value, dict):
-        raise ValueError('A fund must be a JSON object.')
+        raise ValueError(gettext('A fund must be a JSON object.'))
     unknown = [key for key in value if key not in FUND_FIELDS]
     missing = [key for key in ('id', 'name') if not value.get(key)]
     if unknown or missing:
-        problems = [f'{", ".join(missing)}: missing.'] if missing else []
-        raise ValueError(' '.join([*problems, *([f'{", ".join(unknown)}: no such field.'] if unknown else [])]))
+        problems = [gettext('%(names)s: missing.', names=', '.join(missing))] if missing else []
+        problems += [gettext('%(names)s: no such field.', names=', '.join(unknown))] if unknown else []
+        raise ValueError(' '.join(problems))
     facts = {
         'id': value['id'],
         'name': value['name'],
@@ -192,11 +228,11 @@ def _fund_of(value: Any, folder: Path) -> _FundFile:
     }
     for name in ('id', 'name', 'description', 'site', 'email'):
         if not isinstance(facts[name], str | None):
-            raise ValueError(f'{name}: must be a text, not {facts[name]!r}.')
+            raise ValueError(gettext('%(name)s: must be a text, not %(value)s.', name=name, value=repr(facts[name])))
     if not isinstance(facts['donatable'], bool):
-        raise ValueError(f'donatable: must be true or false, not {facts["donatable"]!r}.')
+        raise ValueError(gettext('donatable: must be true or false, not %(value)s.', value=repr(facts['donatable'])))
     if '/' in facts['id']:
-        raise ValueError('id: must not contain a slash, because it is a part of addresses.')
+        raise ValueError(gettext('id: must not contain a slash, because it is a part of addresses.'))
     FundModel(**facts).validate()
     return _FundFile(facts, _logo_of(value.get('logo'), folder))
 
@@ -205,12 +241,14 @@ def _logo_of(name: Any, folder: Path) -> BytesIO | None:
     if not name:
         return None
     if not isinstance(name, str):
-        raise ValueError(f'logo: must be the name of a picture, not {name!r}.')
+        raise ValueError(gettext('logo: must be the name of a picture, not %(name)s.', name=repr(name)))
     try:
         with (folder / name).open('rb') as file:
             return check_logo(file)
     except OSError as error:
-        raise ValueError(f'logo: {folder / name} cannot be read ({error.strerror}).') from error
+        raise ValueError(
+            gettext('logo: %(file)s cannot be read (%(reason)s).', file=folder / name, reason=error.strerror)
+        ) from error
 
 
 def _put_logo(model: FundModel, logo: BytesIO) -> None:
@@ -265,9 +303,13 @@ def read_records(path: Path) -> Iterator[_Record]:
     try:
         text = path.read_text(encoding='utf-8-sig')
     except OSError as error:
-        raise ExchangeError(f'{path}: cannot be read ({error.strerror}).') from error
+        raise ExchangeError(
+            gettext('%(path)s: cannot be read (%(reason)s).', path=path, reason=error.strerror)
+        ) from error
     except UnicodeDecodeError as error:
-        raise ExchangeError(f'{path}: byte {error.start} is not valid UTF-8.') from error
+        raise ExchangeError(
+            gettext('%(path)s: byte %(start)s is not valid UTF-8.', path=path, start=error.start)
+        ) from error
     reader = _Reader(path, text)
     yield from reader.items() if reader.peek() == '[' else reader.values()
 
@@ -307,9 +349,20 @@ class _Reader:
         try:
             value, self._place = self._decoder.raw_decode(self._text, self._place)
         except json.JSONDecodeError as error:
-            raise ExchangeError(f'{self._path}, line {error.lineno}: not valid JSON ({error.msg}).') from error
+            raise ExchangeError(
+                gettext(
+                    '%(path)s, line %(line)s: not valid JSON (%(reason)s).',
+                    path=self._path,
+                    line=error.lineno,
+                    reason=error.msg,
+                )
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise ExchangeError(f'{self._path}, line {line}: not valid JSON ({error}).') from error
+            raise ExchangeError(
+                gettext(
+                    '%(path)s, line %(line)s: not valid JSON (%(reason)s).', path=self._path, line=line, reason=error
+                )
+            ) from error
         return _Record(line, value)
 
     def _skip(self, character: str) -> None:
@@ -325,7 +378,7 @@ class _Reader:
 
     @staticmethod
     def _refuse(name: str) -> None:
-        raise ValueError(f'{name} is not a JSON number')
+        raise ValueError(gettext('%(name)s is not a JSON number', name=name))
 
 
 def _sentence(error: Exception) -> str:

@@ -11,6 +11,7 @@ from vulyk.blueprints.gamification.core.amounts import earned
 from vulyk.blueprints.gamification.core.levels import DEFAULT_LEVELS, Levels
 from vulyk.blueprints.gamification.models.task_types import DEFAULT_META, AbstractGamifiedTaskType
 from vulyk.models.exc import InitializationError
+from vulyk.texts import gettext
 from vulyk.zones import is_zone
 
 EXTENSION = 'vulyk_gamification'
@@ -45,10 +46,12 @@ def from_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Gam
     try:
         levels = Levels(config.get('levels') or DEFAULT_LEVELS)
     except ValueError as error:
-        raise InitializationError(f'ENABLED_BLUEPRINTS, gamification: {error}.') from error
+        raise InitializationError(gettext('ENABLED_BLUEPRINTS, gamification: %(reason)s.', reason=error)) from error
     zone = settings.get('DEFAULT_TIME_ZONE', 'UTC')
     if not is_zone(zone):
-        raise InitializationError(f'DEFAULT_TIME_ZONE: {zone!r} is not a time zone such as Europe/Kyiv.')
+        raise InitializationError(
+            gettext('DEFAULT_TIME_ZONE: %(zone)s is not a time zone such as Europe/Kyiv.', zone=repr(zone))
+        )
     return Game(
         levels=levels,
         badges=tuple(config.get('badges') or ()),

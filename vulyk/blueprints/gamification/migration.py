@@ -15,6 +15,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from bson import Decimal128, ObjectId
+from flask_babel import gettext
 from pymongo import UpdateOne
 from pymongo.errors import OperationFailure
 
@@ -57,7 +58,7 @@ def _drop_index_of_logos(dry_run: bool) -> Iterator[str]:
         return
     for name, facts in indexes.items():
         if facts.get('unique') and 'logo' in {field for field, _ in facts['key']}:
-            yield f'funds: the index {name}, which allows only one fund without a logo, is dropped'
+            yield gettext('funds: the index %(name)s, which allows only one fund without a logo, is dropped', name=name)
             if not dry_run:
                 funds.drop_index(name)
 
@@ -70,7 +71,12 @@ def _rename_rules(dry_run: bool) -> Iterator[str]:
     for rule in list(rules.find({'_id': {'$type': 'string'}})):
         new_id = stable_id(rule['name'], rule.get('task_type_name') or '')
         if rule['_id'] != new_id and _PROCESS_ID.fullmatch(rule['_id']):
-            yield f'rule {rule["_id"]} ({rule["name"]}): its id becomes {new_id}'
+            yield gettext(
+                'rule %(rule)s (%(name)s): its id becomes %(id)s',
+                rule=rule['_id'],
+                name=rule['name'],
+                id=new_id,
+            )
             if not dry_run:
                 in_transaction(lambda rule=rule, new_id=new_id: _replace_rule(rule, new_id))
     for move in list(moves.find()):
@@ -104,7 +110,7 @@ def _convert_users(dry_run: bool, progress: Callable[[int], None]) -> Iterator[s
     users = set(events.distinct('user', {'kind': {'$exists': False}})) | set(states.distinct('user', numbers))
     for user_id in sorted(users):
         old = events.count_documents({'user': user_id, 'kind': {'$exists': False}})
-        yield f'user {user_id}: {old} events and the state get exact amounts'
+        yield gettext('user %(user)s: %(number)s events and the state get exact amounts', user=user_id, number=old)
         if not dry_run:
             UserStateModel.ensure(user_id)
             in_transaction(lambda user_id=user_id: _convert_user(user_id))

@@ -75,7 +75,7 @@ class Gamification(VulykModule):
             Step(
                 self.name,
                 1,
-                'exact amounts, lasting ids of rules',
+                lazy_gettext('exact amounts, lasting ids of rules'),
                 lambda dry_run, progress: migration.migrate(dry_run=dry_run, progress=progress),
             )
         )
@@ -113,7 +113,7 @@ gamification.add_context_filler(
         'version': static_version(),
     }
 )
-gamification.cli.help = 'Rules, badges, funds and coins.'
+gamification.cli.help = lazy_gettext('Rules, badges, funds and coins.')
 for command in cli.COMMANDS:
     gamification.cli.add_command(command)
 
