@@ -2,6 +2,7 @@
 
 import os
 from copy import copy
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,7 +119,7 @@ def _in_words(thing: T) -> T:
     for name in ('help', 'short_help', 'prompt', 'confirmation_prompt'):
         text = getattr(thing, name, None)
         if isinstance(text, str | LazyString):
-            setattr(said, name, gettext(text) if isinstance(text, str) else str(text))
+            setattr(said, name, gettext(cleandoc(text)) if isinstance(text, str) else str(text))
     return said
 
 

@@ -77,6 +77,22 @@ LABELS = {
     'open_batches': lazy_gettext('Open batches'),
     'paused_batches': lazy_gettext('Paused batches'),
     'open_tasks': lazy_gettext('Open tasks'),
+    # what checks look at
+    'configuration': lazy_gettext('Configuration'),
+    'plugins': lazy_gettext('Plugins'),
+    'files': lazy_gettext('Files'),
+    'mail': lazy_gettext('Mail'),
+    'database': lazy_gettext('Database'),
+    'indexes': lazy_gettext('Indexes'),
+    'migrations': lazy_gettext('Migrations'),
+    'people': lazy_gettext('People'),
+    'worker': lazy_gettext('Worker'),
+    'media': lazy_gettext('Media'),
+    'facts': lazy_gettext('Facts'),
+    'rules': lazy_gettext('Rules'),
+    'page': lazy_gettext('Page'),
+    'pages': lazy_gettext('Pages'),
+    'export': lazy_gettext('Export'),
     'answers_of_a_day': lazy_gettext('Answers of a day'),
     'volunteers_of_a_day': lazy_gettext('Volunteers of a day'),
     'answers_of_a_week': lazy_gettext('Answers of a week'),
@@ -169,7 +185,7 @@ def print_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
         found.append(finding)
         if not as_json:
             mark = str(_MARKS[finding.state]).ljust(max(map(len, _MARKS.values())))
-            click.echo(f'{mark}  {finding.area}: {finding.text}')
+            click.echo(f'{mark}  {_label(finding.area).lower()}: {finding.text}')
             if finding.cure:
                 click.echo(f'{" " * len(mark)}  → {finding.cure}')
     if as_json:

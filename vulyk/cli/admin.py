@@ -162,7 +162,7 @@ project_option = click.option(
 def add_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
     """Make the user with this EMAIL an admin, of the site or of some projects."""
     toggle_admin(email, True, [kind.type_name for kind in projects])
-    click.echo('Done')
+    click.echo(gettext('Done'))
 
 
 @admin_group.command('remove')
@@ -172,7 +172,7 @@ def add_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
 def remove_command(email: str, projects: tuple[AbstractTaskType, ...]) -> None:
     """Take the admin's rights from the user with this EMAIL, those of the site or of some projects."""
     toggle_admin(email, False, [kind.type_name for kind in projects])
-    click.echo('Done')
+    click.echo(gettext('Done'))
 
 
 @admin_group.command('suspend')

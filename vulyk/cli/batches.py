@@ -248,7 +248,7 @@ def redundancy_command(batch: str, answers: int) -> None:
 @click.option('--bid', prompt='Batch id', type=BATCH, help='Id of the batch.')
 @click.option('--purge', is_flag=True, help='Delete its answers and work sessions too.')
 @click.option('--force', is_flag=True, help='Also while volunteers have tasks of it in hand.')
-@click.confirmation_option(prompt='Delete the batch and all of its tasks?')
+@click.confirmation_option(prompt='Delete the batch and all of its tasks?', help='Do not ask.')
 @with_database
 def del_command(bid: str, purge: bool, force: bool) -> None:
     """Delete a batch and its tasks; refused while there are answers, unless --purge is given."""

@@ -31,7 +31,7 @@ from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 from vulyk.terminal import Bar, json_option, print_json
-from vulyk.texts import gettext, lazy_gettext
+from vulyk.texts import gettext
 
 __all__ = ['export_reports', 'load_tasks', 'open_anything']
 
@@ -271,7 +271,7 @@ def _expanded(pattern: str) -> list[str]:
 @db_group.command('export')
 @click.argument('task_type', metavar='TYPE', type=TASK_TYPE)
 @click.argument('path', type=click.Path(dir_okay=False, writable=True, allow_dash=True))
-@click.option('--batch', help=lazy_gettext('Id of a batch, or %(all)s; left out: the default batch.', all=ALL_BATCHES))
+@click.option('--batch', help='Id of a batch, or __all__; left out: the default batch.')
 @click.option('--format', 'form', type=click.Choice(list(FORMATS)), default='tasks', show_default=True)
 @click.option('--export-all', is_flag=True, help='Open tasks too, not only closed ones.')
 @click.option('--since', type=MOMENT, help='Only tasks that got an answer at that time (UTC) or later.')

@@ -158,7 +158,7 @@ def add_command(gid: str, description: str) -> None:
 
 @group_group.command('del')
 @_gid
-@click.confirmation_option(prompt='Delete the group?')
+@click.confirmation_option(prompt='Delete the group?', help='Do not ask.')
 @with_database
 def del_command(gid: str) -> None:
     """Delete a group."""

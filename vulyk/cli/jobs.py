@@ -95,7 +95,7 @@ def retry_command(ids: tuple[ObjectId, ...], dead: bool) -> None:
 @jobs_group.command('discard')
 @_ids
 @click.option('--dead', is_flag=True, help='All that have failed too often.')
-@click.confirmation_option(prompt='Delete these jobs? What they were to do will not be done.')
+@click.confirmation_option(prompt='Delete these jobs? What they were to do will not be done.', help='Do not ask.')
 @with_database
 def discard_command(ids: tuple[ObjectId, ...], dead: bool) -> None:
     """Delete jobs; what they were to do will not be done."""

@@ -179,7 +179,10 @@ def check_database_name(database: str, uri: str) -> None:
         try:
             parse_uri(uri, warn=False)
         except (PyMongoError, ValueError) as error:
-            raise click.BadParameter(f'{_hidden(uri)}: {error}', param_hint='--mongodb') from error
+            raise click.BadParameter(
+                gettext('%(address)s is no address of MongoDB: %(reason)s', address=_hidden(uri), reason=error),
+                param_hint='--mongodb',
+            ) from error
 
 
 def choose(packages: tuple[str, ...]) -> dict[str, str]:

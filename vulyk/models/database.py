@@ -102,8 +102,11 @@ def outdated(version: str, today: date) -> str:
     until = max((end for series, end in END_OF_LIFE.items() if series <= (major, minor)), default=None)
     if until is not None and (until >= today or (major, minor) > max(END_OF_LIFE)):
         return ''
-    since = f' since {until}' if until else ''
-    return f'MongoDB {version} gets no more corrections from its makers{since}.'
+    if until is None:
+        return gettext('MongoDB %(version)s gets no more corrections from its makers.', version=version)
+    return gettext(
+        'MongoDB %(version)s gets no more corrections from its makers since %(day)s.', version=version, day=until
+    )
 
 
 def check_writable(seconds: float) -> None:

@@ -15,6 +15,7 @@ from flask import Response, abort, current_app, make_response, redirect, render_
 from flask_babel import gettext, lazy_gettext, ngettext
 from flask_login import current_user, login_required
 
+from vulyk import texts
 from vulyk.blueprints.gamification import admin, cli, exchange, game, listeners, migration
 from vulyk.blueprints.gamification.models.donations import DonationRequest
 from vulyk.blueprints.gamification.models.events import EventModel
@@ -75,7 +76,7 @@ class Gamification(VulykModule):
             Step(
                 self.name,
                 1,
-                lazy_gettext('exact amounts, lasting ids of rules'),
+                texts.lazy_gettext('exact amounts, lasting ids of rules'),
                 lambda dry_run, progress: migration.migrate(dry_run=dry_run, progress=progress),
             )
         )
@@ -113,7 +114,7 @@ gamification.add_context_filler(
         'version': static_version(),
     }
 )
-gamification.cli.help = lazy_gettext('Rules, badges, funds and coins.')
+gamification.cli.help = texts.lazy_gettext('Rules, badges, funds and coins.')
 for command in cli.COMMANDS:
     gamification.cli.add_command(command)
 
