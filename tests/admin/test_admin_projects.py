@@ -1,8 +1,12 @@
 """What the admin of a project sees and changes: what belongs to his task types."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.factories import answer, make_tasks, make_user
+from vulyk.models.problems import Problem
+from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
 
 
@@ -64,6 +68,52 @@ def test_documents_of_other_projects_can_neither_be_seen_nor_changed(keeper, for
     assert Batch.objects.get(pk='foreign').priority == 0
     assert AbstractTask._get_collection().find_one('foreign-task')['task_data'] == {'n': 1}
     assert AbstractAnswer._get_collection().find_one({'task': 'foreign-task'})['result'] == {'x': 'secret'}
+
+
+@pytest.fixture
+def surroundings(foreign):
+    """What else there is of the other task type."""
+    now, ada = datetime.now(UTC), make_user()
+    Problem.tell(ada, 'other_task', 'foreign-task', 'a secret problem', now)
+    session = {
+        '_cls': 'WorkSession',
+        'user': ada.id,
+        'task': 'foreign-task',
+        'taskType': 'other_task',
+        'start_time': now,
+    }
+    session_id = WorkSession._get_collection().insert_one(session).inserted_id
+    return {**foreign, 'problem': str(Problem.objects.get().id), 'session': str(session_id)}
+
+
+def test_nothing_else_of_other_projects_can_be_opened_or_done(keeper, surroundings):
+    def stored() -> list:
+        models = (AbstractTask, AbstractAnswer, Batch, Problem, WorkSession)
+        return [list(model._get_collection().find(sort=[('_id', 1)])) for model in models]
+
+    before, found = stored(), surroundings
+    pages = [f'{view}/details/?id={found[view]}' for view in found]
+    pages += [
+        f'task/compare/?id={found["task"]}',
+        f'answer/withdraw/?id={found["answer"]}',
+        'batch/answers/?id=foreign',
+    ]
+    pages += [f'{view}/' for view in found]
+    forms = {
+        f'answer/withdraw/?id={found["answer"]}': {'reason': 'because'},
+        'batch/answers/?id=foreign': {'batch': 'foreign', 'form': 'csv'},
+        f'problem/edit/?id={found["problem"]}': {'reply': 'mine', 'hide': 'y'},
+        'problem/delete/': {'id': found['problem']},
+        'problem/action/': {'action': 'delete', 'rowid': found['problem']},
+        'batch/action/': {'action': 'pause', 'rowid': 'foreign'},
+        'load/receive?type=other_task&name=a.jsonl&batch=foreign': {'n': 1},
+    }
+    given = [keeper.get(f'/admin/{path}') for path in pages]
+    given += [keeper.post(f'/admin/{path}', data=form) for path, form in forms.items()]
+    assert {response.status_code for response in given} <= {200, 302, 404, 422}
+    told = [one.request.full_path for one in given if 'secret' in one.text]
+    assert told == []
+    assert stored() == before
 
 
 def test_answers_of_their_projects_can_be_corrected(keeper, mine):

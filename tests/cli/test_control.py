@@ -7,6 +7,7 @@ import time
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from vulyk import control
@@ -52,6 +53,15 @@ def no_application(monkeypatch):
         raise AssertionError('help needs no application')
 
     monkeypatch.setattr(control, 'build', fail)
+
+
+@pytest.mark.parametrize(
+    ('words', 'begun', 'found'),
+    [(['db'], 'exp', ['export']), ([], 'gami', ['gamification']), (['user', 'list'], '--j', ['--json'])],
+)
+def test_shells_complete_commands_and_options(words, begun, found):
+    shell = ShellComplete(control.cli, {}, 'vulyk', '_VULYK_COMPLETE')
+    assert [item.value for item in shell.get_completions(words, begun)] == found
 
 
 @pytest.fixture
