@@ -1,5 +1,6 @@
 """Mails: text and HTML; what a mail server refuses for a while is sent again, an address it refuses for good gets no more."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -25,6 +26,16 @@ def test_mail_is_text_and_html(ada, mailbox):
     html = mail.get_body(('html',)).get_content()
     assert f'<a href="{link}"' in html
     assert '<title>A new password for ' in html
+
+
+def test_mail_on_the_terminal_is_readable_in_any_alphabet(site, ada, monkeypatch, capsys):
+    monkeypatch.setitem(site.config, 'MAIL_BACKEND', 'console')
+    mails.mail_reset(ada.email, 'http://localhost/', 'uk')
+    shown = capsys.readouterr().out
+    assert ada.email in shown
+    assert 'Новий пароль' in shown
+    assert re.search('^http://localhost/password/', shown, re.MULTILINE)
+    assert '<' not in shown
 
 
 @pytest.mark.parametrize('answer', ['450 4.2.1 try later', '451 4.7.1 greylisted'])

@@ -139,6 +139,9 @@ def test_leaderboard_ranks_by_answers_and_marks_me(page, site, user, signed_in):
     expect(rows.nth(0)).to_have_text('1\nbusy_bee\n\n3', use_inner_text=True)
     expect(page.locator('.is-me')).to_contain_text('curious_bee')
     expect(page.locator('.is-me .vk-medal')).to_have_text('2')
+    page.set_viewport_size({'width': 1280, 'height': int(page.locator('.vk-leaders').bounding_box()['y']) + 120})
+    expect(page.locator('.is-me')).to_be_in_viewport(ratio=1)  # however little of the list is
+    page.set_viewport_size(DESKTOP['viewport'])
     assert 'example.org' not in page.content()
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -157,10 +158,19 @@ def test_donation_by_the_form_sent_twice_is_made_once(mine, play, member):
     assert 'Thank you!' in mine.get(answers[0].headers['Location']).text
 
 
+def test_amount_may_have_the_comma_of_most_languages(mine, play, member):
+    make_fund()
+    rich(play, member)
+    form = {**form_of(mine.get('/gamification/my/wallet').text), 'fund_id': 'lamp', 'amount': '2,5'}
+    assert mine.post('/gamification/my/wallet', data=form).status_code == 302
+    assert amounts_of(member)[1] == Decimal('2.5')
+
+
 @pytest.mark.parametrize(
     ('fund', 'amount', 'text'),
     [
         ('lamp', '0', 'greater than zero'),
+        ('lamp', '1,000', 'greater than zero'),
         ('lamp', '<b>', 'greater than zero'),
         ('partner', '1', 'takes no donations now'),
         ('lamp', '99', 'You can give 5 coins at most'),

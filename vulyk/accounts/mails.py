@@ -5,6 +5,7 @@ import smtplib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import click
 from flask import current_app, has_request_context, request
 from flask_babel import force_locale, get_locale
 from flask_mailman import EmailMultiAlternatives, Mail
@@ -130,7 +131,11 @@ def _deliver(again: Any, name: str, email: str, tries: int, arguments: dict[str,
             current_app.extensions['mailman'].get_connection() as connection,
             force_locale(language_of(email, arguments['language'])),
         ):
-            message(name, email, site=site, connection=connection, **facts).send()
+            mail = message(name, email, site=site, connection=connection, **facts)
+            if current_app.config['MAIL_BACKEND'] == 'console':
+                write_out(mail)
+            else:
+                mail.send()
     except (OSError, smtplib.SMTPException) as error:
         code, reason = _answer_to(error)
         trouble = f'answer {code}' if code else str(error)  # what the server says in full holds the address
@@ -172,6 +177,11 @@ def message(name: str, email: str, *, connection: Any = None, **facts: str) -> E
     mail = EmailMultiAlternatives(subject, body, to=[email], connection=connection)
     mail.attach_alternative(html, 'text/html')
     return mail
+
+
+def write_out(mail: EmailMultiAlternatives) -> None:
+    """Show a mail on the terminal as people read it: sent as it is, letters of another alphabet would be a code."""
+    click.echo(f'\n{", ".join(mail.to)}\n{mail.subject}\n\n{mail.body}\n{"-" * 80}')
 
 
 def language_of(email: str, asked: str) -> str:

@@ -1,6 +1,7 @@
 """The module that ``ENABLED_BLUEPRINTS`` names: the JSON API of the game, and its pages."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -352,11 +353,16 @@ def wallet() -> 'ResponseReturnValue':
     if request.method == 'GET':
         return wallet_page()
     form = request.form
-    service = DonationsService(me(), form.get('fund_id', ''), form.get('amount', ''), form.get('key', '')[:200] or None)
-    result = service.donate()
+    amount, key = amount_in(form.get('amount', '')), form.get('key', '')[:200] or None
+    result = DonationsService(me(), form.get('fund_id', ''), amount, key).donate()
     if result is DonationResult.SUCCESS:
         return redirect(url_for('gamification.wallet', thanks=1))
     return make_response(wallet_page(refusal=result), HTTPStatus.BAD_REQUEST)
+
+
+def amount_in(text: str) -> str:
+    """What was typed as an amount, with a point for a comma before one or two digits: ``1,000`` may mean a thousand."""
+    return re.sub(r'^(\s*\d+),(\d{1,2}\s*)$', r'\1.\2', text)
 
 
 def wallet_page(refusal: DonationResult | None = None) -> str:
