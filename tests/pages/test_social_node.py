@@ -1,28 +1,20 @@
 """Signing in through a second kind of OpenID provider: npm's ``oidc-provider``, where Node and the package are.
 
-``make test`` puts it into ``.venv/node`` if there is npm; without it the test is skipped.
+``make test`` puts it into ``.venv/node`` if there is npm; without it the last line of the run says so.
 """
 
 import re
-import shutil
 import socket
 import subprocess
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
 
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, NODE
 from tests.pages.provider import leave, settings_for
 from vulyk.bootstrap import _db
 from vulyk.models.user import User
-
-FOLDER = Path(__file__).parents[2] / '.venv' / 'node'
-needs_node = pytest.mark.skipif(
-    shutil.which('node') is None or not (FOLDER / 'node_modules' / 'oidc-provider').is_dir(),
-    reason='needs Node and npm when .venv is made',
-)
 
 
 @pytest.fixture
@@ -31,7 +23,7 @@ def provider():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    command = ['node', FIXTURES / 'provider.mjs', FOLDER, str(port), 'http://localhost/complete/oidc/']
+    command = ['node', FIXTURES / 'provider.mjs', NODE, str(port), 'http://localhost/complete/oidc/']
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert any(line == 'ready\n' for line in process.stdout)
         yield f'http://127.0.0.1:{port}'
@@ -58,7 +50,6 @@ def through(address: str) -> str:
     raise AssertionError(page.text)
 
 
-@needs_node
 def test_first_sign_in_makes_an_account_and_the_second_finds_it(app, make_app, provider):
     site = make_app(**settings_for(provider))
     _db.prepare(site)
