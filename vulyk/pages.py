@@ -45,6 +45,7 @@ SHOWN_BATCHES, READ_BATCHES = 3, 50  # for each project on the home page
 THEMES = ('light', 'dark')
 THEME_COOKIE = 'vulyk_theme'
 A_YEAR = timedelta(days=365)
+MAX_NEXT = 2000  # characters of an address to go on to; it may have to fit into a cookie, with other things
 NOTHING_LEFT = 'There is no task having type like this'
 View = Callable[..., Any]
 
@@ -185,7 +186,7 @@ def enter(user: User, *, lasting: bool = False) -> None:
 
 def safe_path(target: str | None) -> str:
     """Where to go next: a path of this site, or the home page if ``target`` is anything else."""
-    return target if target and is_own_path(target) else url_for('index')
+    return target if target and len(target) <= MAX_NEXT and is_own_path(target) else url_for('index')
 
 
 @answers_json

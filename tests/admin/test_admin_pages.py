@@ -127,6 +127,14 @@ def test_new_password_is_the_one_to_sign_in_with(admin_client, client):
     assert client.post('/sign-in', data={'email': user.email, 'password': 'propolis 1'}).status_code == 302
 
 
+def test_who_is_switched_off_stays_signed_out_when_switched_on_again(admin_client, login):
+    user = make_user()
+    browser = login(user)
+    for form in ({'groups': 'default'}, {'groups': 'default', 'active': 'y'}):
+        admin_client.post(f'/admin/user/edit/?id={user.pk}', data=form)
+    assert (user.reload().active, browser.get('/session').json['result']['user']) == (True, None)
+
+
 def test_password_stays_when_none_is_typed(admin_client):
     user = make_user(password='old password')
     admin_client.post(f'/admin/user/edit/?id={user.pk}', data={'groups': 'default', 'active': 'y', 'new_password': ''})

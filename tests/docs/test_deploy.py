@@ -14,8 +14,10 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from mongoengine.connection import get_connection
 
+from tests.factories import empty_database
 from vulyk import control, gunicorn_conf, settings
 from vulyk.models import database
 
@@ -24,6 +26,7 @@ FILES = ROOT / 'docs' / 'deploy' / 'files'
 UNITS = sorted(FILES.glob('*.service'))
 COMPOSE = yaml.safe_load((FILES / 'compose.yaml').read_text())
 PAGES = {path.name: path.read_text(encoding='utf-8') for path in (ROOT / 'docs' / 'deploy').glob('*.rst')}
+LOCAL_SETTINGS = re.compile(r':caption: local_settings\.py\n\n((?: +.*\n|\n)+)')
 OF_OTHERS = {'WEB_CONCURRENCY', 'LOG_FORMAT'}  # variables that gunicorn and its configuration read
 
 
@@ -143,9 +146,38 @@ def test_commands_of_a_page_exist(page):
     assert lines or page == 'operations.rst'
 
 
+@pytest.fixture
+def new_site(make_app, app, tmp_path, settings, _session_app):
+    """The site of the page about Debian: the example of settings, and what the page puts into it."""
+    given = runpy.run_path(str(ROOT / 'local_settings.example.py'))
+    block = LOCAL_SETTINGS.search(PAGES['index.rst'])[1]
+    exec('\n'.join(re.findall(r'^ +([A-Z_]+ = .*)', block, re.MULTILINE)), given)
+    own = {key: value for key, value in given.items() if key.isupper()}
+    for name in ('COLLECT_STATIC_ROOT', 'ASSETS_FOLDER'):
+        assert own[name].startswith('/srv/vulyk/instance/')
+        own[name] = str(tmp_path / name)
+    own |= {name: settings[name] for name in ('SECRET_KEY', 'MONGODB_SETTINGS')}
+    empty_database()
+    yield make_app(**own)
+    _session_app.clear()
+    make_app()
+
+
+def test_settings_and_commands_of_a_page_make_a_site(new_site, monkeypatch):
+    monkeypatch.setattr(control, 'build', lambda config=None: new_site)
+    lines = re.findall(r'sudo -u vulyk venv/bin/vulyk (.*)', PAGES['index.rst'])
+    assert [line.split()[0] for line in lines] == ['admin', 'init', 'doctor']
+    typed = 'ann@example.org\nann\nquiet heron at dusk\nquiet heron at dusk\n'
+    created, opened, examined = (CliRunner().invoke(control.cli, shlex.split(line), input=typed) for line in lines)
+    assert (created.exit_code, opened.exit_code) == (0, 0), created.output + opened.output
+    wrong = [line.split()[1] for line in examined.stdout.splitlines() if line.startswith('WRONG')]
+    assert wrong == ['worker:']  # which is the next step
+    assert new_site.test_client().get('/readyz').status_code == 200
+
+
 @pytest.mark.parametrize('page', sorted(PAGES))
 def test_settings_and_files_of_a_page_exist(page):
-    for block in re.findall(r':caption: local_settings\.py\n\n((?: +.*\n|\n)+)', PAGES[page]):
+    for block in LOCAL_SETTINGS.findall(PAGES[page]):
         assert [
             name for name in re.findall(r'^ +([A-Z_]+) = ', block, re.MULTILINE) if not hasattr(settings, name)
         ] == []

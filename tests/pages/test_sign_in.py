@@ -146,6 +146,7 @@ OPEN_REDIRECTS = [
     '',
     ' /',
     '/\x00/evil.example',
+    '/' + 'x' * 3000,  # kept in a cookie, on the way through a service
 ]
 
 

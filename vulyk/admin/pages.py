@@ -335,11 +335,11 @@ class UserView(CoreView):
             raise ValidationError(gettext('This is the last active admin; make somebody else an admin first.'))
 
     def after_model_change(self, form: Any, model: User, is_created: bool) -> None:
-        """Whoever has a new password is signed out everywhere.
+        """Whoever has a new password, or is switched off, is signed out everywhere.
 
         Two admins may have demoted each other at the same moment: then neither sees another one left.
         """
-        if form.new_password.data:
+        if form.new_password.data or not model.active:
             model.end_sessions()
         if not _active_admins():
             User.objects(pk=model.pk).update_one(set__active=True, set__admin=True)
