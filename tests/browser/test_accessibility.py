@@ -1,4 +1,7 @@
-"""Every page, and every state of the task page, before axe-core: all of its rules, in light and in dark."""
+"""Every page, and every state of the task page, before axe-core: all of its rules, in light and in dark.
+
+Visitors read English here, and who is signed in Ukrainian, whose words are longer.
+"""
 
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
@@ -26,7 +29,7 @@ def pages_of(site, client: FlaskClient) -> list[str]:
 def test_axe_finds_nothing_on_any_page(page, site, signed_in, watch):
     watch.expect_status(404, '/nowhere')
     site.load_samples('images', 2)
-    keeper = factories.make_user(username='curious_bee', admin=True)
+    keeper = factories.make_user(username='curious_bee', admin=True, language='uk')
     site.type('images').on_task_done(keeper, AbstractTask.objects.first().id, {'choice': 'big'})
     browser = site.app.test_client()
     for_visitors = [*pages_of(site, browser), '/nowhere']

@@ -38,7 +38,7 @@
         Object.assign({size: 60}, axis),
       ],
       series: [
-        {value: '{YYYY}-{MM}-{DD} {HH}:{mm}'},
+        {label: section.dataset.when, value: '{YYYY}-{MM}-{DD} {HH}:{mm}'},
         {
           label: section.dataset.what,
           stroke: colour('accent'),
