@@ -103,8 +103,11 @@ def truth() -> dict[str, str]:
 
 
 def transcription(page: Page) -> None:
+    """A line in the middle of being typed."""
     page.goto('/type/transcription/')
     ready(page)
+    words = truth()[page.evaluate('shownTask')['data']['key']].split(' ')
+    page.locator('#vt-text').fill(' '.join(words[: len(words) // 2]))
 
 
 def tagging(page: Page) -> None:
@@ -155,6 +158,7 @@ def main() -> None:
         work(page)
         for name, (role, screen, scheme, go) in SHOTS.items():
             page = browser.new_page(base_url=address, color_scheme=scheme, **screen)
+            page.add_init_script(REMEMBER)
             enter(page, role)
             if role == 'volunteer':
                 pass_introduction(page, 'images')

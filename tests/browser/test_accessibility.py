@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests import factories
 from tests.browser.axe import complaints
-from tests.browser.conftest import DESKTOP
+from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.work import answers_of, notice, open_project, shown_after, skip, submit, width_of
 from vulyk.models.tasks import AbstractTask
 
@@ -193,11 +193,13 @@ BEYOND = """
 """
 
 
-def test_nothing_of_the_task_page_leaves_the_screen_of_a_phone_where_words_are_long(phone, site, user, signed_in):
-    site.load_samples('images', 3)
+def test_nothing_of_the_task_page_leaves_a_small_screen_where_words_are_long(open_browser, site, user, signed_in):
+    phone = signed_in(open_browser(**{**PHONE, 'viewport': {'width': 320, 'height': 640}}), user)
     user.update(set__language='uk')
-    open_project(signed_in(phone, user), 'images')
-    assert phone.evaluate(BEYOND) == []
+    for name in ('transcription', 'tagging', 'records', 'images'):
+        site.load_samples(name, 3)
+        open_project(phone, name)
+        assert (name, width_of(phone), phone.evaluate(BEYOND)) == (name, 320, [])
     skip(phone).tap()
     expect(phone.locator('.vk-toast')).to_be_visible()
     phone.locator('.vk-more summary').tap()
