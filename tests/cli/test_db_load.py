@@ -18,6 +18,7 @@ from vulyk_plain.models.tasks import PlainTask
 
 from tests.factories import make_user
 from vulyk import loading
+from vulyk.models.audit import AuditRecord
 from vulyk.models.tasks import Batch
 from vulyk.models.transaction import in_transaction
 
@@ -32,6 +33,15 @@ def numbers() -> list[int]:
 def assert_nothing_loaded() -> None:
     for collection in ('tasks', 'batches', 'loads'):
         assert get_db()[collection].count_documents({}) == 0
+
+
+def test_load_is_in_the_audit_log_and_a_dry_run_is_not(runner, tmp_path):
+    (tmp_path / 'a.jsonl').write_bytes(LINES)
+    for more in (['--dry-run'], []):
+        runner('db', 'load', 'plain_task', str(tmp_path / 'a.jsonl'), '--batch', 'zoo', *more)
+    record = AuditRecord.objects.get()
+    assert (record.action, record.subject) == ('tasks.load', 'batch zoo')
+    assert record.after == {'type': 'plain_task', 'tasks': 2, 'files': ['a.jsonl']}
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from vulyk.blueprints.gamification.game import EXTENSION, Game
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel
 from vulyk.blueprints.gamification.services import DonationsService
+from vulyk.models.audit import AuditRecord
 
 VIEWS = ['rulemodel', 'fundmodel', 'eventmodel', 'userstatemodel']
 
@@ -106,6 +107,7 @@ def test_button_gives_badges_for_the_past(admin, play, member):
     rule = make_rule(tasks_number=2, bonus=3)
     answer = admin.post('/admin/rulemodel/action/', data={'action': 'backfill', 'rowid': [rule.id]})
     assert answer.status_code == 302
+    assert AuditRecord.objects.get(action='rules.backfill').after == {'rules': [rule.id]}
     work_all()
     assert state_of(member)['achievements'] == [rule.id]
     assert amounts_of(member)[0] == 5

@@ -15,6 +15,7 @@ from vulyk.blueprints.gamification.models.foundations import FundModel, PayoutMo
 from vulyk.blueprints.gamification.models.rules import RuleModel
 from vulyk.blueprints.gamification.models.state import UserStateModel
 from vulyk.blueprints.gamification.services import DonationsService
+from vulyk.models.audit import AuditRecord
 
 
 @pytest.fixture
@@ -48,6 +49,18 @@ def test_rules_are_imported_listed_and_exported(game, tmp_path):
     assert json.loads(target.read_text()) == [RULE, own]
     assert game('rules', 'import', target).stdout == 'rules: 0 new, 0 changed, 2 unchanged\n'
     assert json.loads(game('rules', 'export').stdout) == [RULE, own]
+
+
+def test_what_operators_do_is_in_the_audit_log(game, play, tmp_path, logo, donated):
+    month_now = month(game)
+    game('rules', 'import', write(tmp_path / 'r', RULE))
+    game('funds', 'import', write(tmp_path / 'f', {**FUND, 'id': 'two', 'name': 'Two', 'logo': logo.name}))
+    game('funds', 'payouts', '--fund', 'lamp', '--period', month_now, '--mark-paid', '--reference', 'transfer 7')
+    game('backfill')
+    found = {record.action: record for record in AuditRecord.objects}
+    assert set(found) == {'rules.import', 'funds.import', 'fund.payout', 'rules.backfill'}
+    assert found['fund.payout'].after == {'amount': '2', 'period': month_now, 'reference': 'transfer 7'}
+    assert found['rules.import'].after == {'new': 1, 'changed': 0, 'unchanged': 0}
 
 
 def test_changed_rule_is_a_new_version(game, tmp_path):

@@ -1,7 +1,5 @@
 """What the commands share: the application, the database, and parameters that are looked up in them."""
 
-import getpass
-import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -12,6 +10,7 @@ from bson import ObjectId
 from mongoengine import Q
 
 from vulyk.models import database
+from vulyk.models.audit import operator as operator
 from vulyk.models.task_types import AbstractTaskType
 from vulyk.models.tasks import Batch
 from vulyk.models.user import User, key_of_email
@@ -198,15 +197,6 @@ class MomentParam(click.ParamType):
                 param,
                 ctx,
             )
-
-
-def operator() -> str:
-    """Who runs this command, for the audit log."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        name = f'user {os.getuid()}'
-    return f'{name} on the command line'
 
 
 TASK_TYPE = TaskTypeParam()

@@ -26,7 +26,7 @@ from vulyk.exporting.reading import Wanted
 from vulyk.exporting.writing import Export
 from vulyk.ext import consistency
 from vulyk.loading import open_anything
-from vulyk.models import media
+from vulyk.models import audit, media
 from vulyk.models.exc import TaskExportError, TaskImportError
 from vulyk.models.task_types import ALL_BATCHES, AbstractTaskType
 from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch
@@ -55,6 +55,7 @@ def load_files(
     key: str | None = None,
     skip_invalid: bool = False,
     progress: Callable[[], None] = lambda: None,
+    published: Callable[[int], None] = lambda count: None,
 ) -> loading.Loaded:
     """Load several files as one batch, everything or nothing; they should have been checked with ``loading.check``.
 
@@ -74,6 +75,7 @@ def load_files(
         key=key,
         skip_invalid=skip_invalid,
         progress=progress,
+        published=published,
     )
 
 
@@ -177,6 +179,12 @@ def load_command(
             )
         if dry_run:
             return None
+
+        def published(count: int) -> None:
+            names = [Path(file).name for file in files]
+            after = {'type': task_type.type_name, 'tasks': count, 'files': names}
+            audit.record(operator(), 'tasks.load', f'batch {_batch_id(task_type, batch)}', after=after)
+
         with Bar(report.records + report.invalid, gettext('Loading')) as bar:
             result = load_files(
                 task_type,
@@ -187,6 +195,7 @@ def load_command(
                 key=key,
                 skip_invalid=skip_invalid,
                 progress=bar.advance,
+                published=published,
             )
     except TaskImportError as error:
         raise click.UsageError(gettext('%(reason)s Nothing was loaded.', reason=error)) from error

@@ -1,6 +1,8 @@
 """The audit log: who did what that others may have to account for, and when. Records are added, never changed."""
 
+import getpass
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
@@ -80,6 +82,15 @@ def record(
         before=_plain(before),
         after=_plain(after),
     ).save()
+
+
+def operator() -> str:
+    """Who runs a command, as an actor."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        name = f'user {os.getuid()}'
+    return f'{name} on the command line'
 
 
 def change(actor: User | str, model: Any, pk: Any, verb: str, act: Callable[[], T]) -> T:

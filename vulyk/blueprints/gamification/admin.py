@@ -7,6 +7,7 @@ import mongoengine
 from flask import current_app, flash
 from flask_admin.actions import action
 from flask_babel import gettext, lazy_gettext
+from flask_login import current_user
 from wtforms import Form, SelectField
 from wtforms.fields import Field
 from wtforms.validators import InputRequired, NumberRange, Optional, Regexp, ValidationError
@@ -21,6 +22,7 @@ from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundModel, check_logo
 from vulyk.blueprints.gamification.models.rules import AwardModel, RuleModel
 from vulyk.blueprints.gamification.models.state import UserStateModel
+from vulyk.models.audit import record
 from vulyk.models.user import User
 
 FUND_ID = r'[A-Za-z0-9][A-Za-z0-9_-]{0,49}$'
@@ -176,6 +178,7 @@ class RuleView(CoreView):
         """Have the badges of these rules given to everybody who has reached them in the past."""
         for rule_id in ids:
             audit.enqueue_backfill(rule_id)
+        record(current_user._get_current_object(), 'rules.backfill', 'everybody', after={'rules': list(ids)})
         flash(gettext('The badges are being given; that may take a while.'), 'success')
 
 

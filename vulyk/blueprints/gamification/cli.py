@@ -15,6 +15,7 @@ from vulyk.blueprints.gamification.exchange import ExchangeError, Imported
 from vulyk.blueprints.gamification.game import the_game
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel, enabled_rules
+from vulyk.models.audit import operator, record
 from vulyk.models.user import User
 from vulyk.terminal import Bar, json_option, print_json
 from vulyk.texts import gettext, ngettext
@@ -60,7 +61,9 @@ def list_rules(as_json: bool) -> None:
 @with_appcontext
 def import_rules(file: Path) -> None:
     """Store the rules of FILE: a JSON list, or one JSON object after another. All of them, or none."""
-    _tell(gettext('rules'), _or_refuse(lambda: exchange.import_rules(file)))
+    done = _or_refuse(lambda: exchange.import_rules(file))
+    record(operator(), 'rules.import', file.name, after=done._asdict())
+    _tell(gettext('rules'), done)
 
 
 @rules_group.command('export')
@@ -122,7 +125,9 @@ def list_funds(as_json: bool) -> None:
 @with_appcontext
 def import_funds(file: Path) -> None:
     """Store the funds of FILE: JSON as for rules; "logo" names a picture beside it. All of them, or none."""
-    _tell(gettext('funds'), _or_refuse(lambda: exchange.import_funds(file)))
+    done = _or_refuse(lambda: exchange.import_funds(file))
+    record(operator(), 'funds.import', file.name, after=done._asdict())
+    _tell(gettext('funds'), done)
 
 
 @funds_group.command('export')
@@ -200,6 +205,8 @@ def _mark_paid(fund: str, period: str, reference: str, *, as_json: bool) -> None
         raise click.ClickException(
             gettext('Nothing is owed to %(fund)s for %(period)s.', fund=fund, period=period)
         ) from error
+    facts = {'amount': f'{amount:f}', 'period': period, 'reference': reference}
+    record(operator(), 'fund.payout', f'fund {fund}', after=facts)
     click.echo(
         gettext(
             'Recorded: %(amount)s %(currency)s paid to %(fund)s for %(period)s.',
@@ -228,6 +235,9 @@ def backfill_command(rule_ids: tuple[str, ...], usernames: tuple[str, ...]) -> N
             gettext('There is no rule %(rule)s in force.', rule=repr(unknown[0])), param_hint='--rule'
         )
     chosen = [rules[rule_id] for rule_id in rule_ids] or list(rules.values())
+    record(
+        operator(), 'rules.backfill', ', '.join(usernames)[:500] or 'everybody', after={'rules': [r.id for r in chosen]}
+    )
     awards = 0
     with Bar(None, gettext('Giving badges')) as bar:
         for user_id in _users(usernames) or audit.all_users():
