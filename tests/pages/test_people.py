@@ -1,5 +1,6 @@
 """What I have done, who has done the most, and whoever does not want to be named."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -73,6 +74,7 @@ def test_my_page_has_my_numbers(plain, login):
     assert '<dt>Days in a row</dt><dd>1</dd>' in text
     assert '<dt>Time of work</dt><dd>2 h 10 min</dd>' in text
     assert 'Answers on 1 day of the last twelve months.' in text
+    assert re.search(r'<tr><th scope="row">\w+ \d{4}</th><td>1</td><td>2</td></tr>', text)  # the calendar as a table
     assert 'Plain tasks' in text
 
 
