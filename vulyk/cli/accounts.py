@@ -61,7 +61,9 @@ def reset_link_command(user: str, as_json: bool) -> None:
 def invite_command(email: str | None, as_json: bool) -> None:
     """Invite somebody: mail a link to EMAIL if the site sends mails, else print it."""
     if current_app.config['REGISTRATION'] == 'closed':
-        raise click.ClickException("This site makes no new accounts: set REGISTRATION = 'invitation' to invite people.")
+        raise click.ClickException(
+            gettext("This site makes no new accounts: set REGISTRATION = 'invitation' to invite people.")
+        )
     if email is not None and '@' not in email:
         raise click.BadParameter(gettext('%(email)s is not an e-mail address.', email=repr(email)))
     by_mail = email is not None and mails.can_be_sent()

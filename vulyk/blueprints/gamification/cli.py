@@ -278,7 +278,7 @@ def audit_command(sample: int, everybody: bool, usernames: tuple[str, ...]) -> N
 def migrate_command(dry_run: bool) -> None:
     """Bring the game of an older version up to date: exact amounts, lasting ids of rules. It may be repeated."""
     changes = 0
-    with Bar(None, 'Converting') as bar:
+    with Bar(None, gettext('Converting')) as bar:
         for text in migration.migrate(dry_run=dry_run, progress=bar.advance):
             changes += 1
             click.echo(text)
