@@ -14,7 +14,9 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / 'vulyk', *sorted(path.parent for path in ROOT.glob('plugins/*/*/settings.py')))
-KEYWORDS = {**DEFAULT_KEYWORDS, 'lazy_gettext': None, 'lazy_ngettext': (1, 2)}
+# Plain code raises texts that whoever shows them translates.
+RAISED = dict.fromkeys(('MongodError', 'RuleParsingException', 'RuleValidationException'))
+KEYWORDS = {**DEFAULT_KEYWORDS, **RAISED, 'lazy_gettext': None, 'lazy_ngettext': (1, 2)}
 
 
 def from_python(

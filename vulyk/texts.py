@@ -49,6 +49,11 @@ def lazy_gettext(text: str, /, **values: Any) -> LazyString:
     return LazyString(gettext, text, **values)
 
 
+def told(error: Exception) -> str:
+    """What an exception says. Plain code cannot translate; what it raises carries its ``text`` and ``facts`` instead."""
+    return gettext(error.text, **error.facts) if hasattr(error, 'text') and hasattr(error, 'facts') else str(error)
+
+
 def speak_english(context: click.Context) -> None:
     """Say nothing in another language in this command: a script reads it."""
     context.meta[_FOR_SCRIPTS] = True

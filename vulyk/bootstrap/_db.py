@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from vulyk import mongod
 from vulyk.models import database
 from vulyk.models.exc import DatabaseError, InitializationError
-from vulyk.texts import gettext
+from vulyk.texts import gettext, told
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -96,7 +96,7 @@ def _connection_settings(app: 'Flask') -> list[dict[str, Any]]:
         try:
             uri = mongod.acquire(folder)
         except mongod.MongodError as error:
-            raise DatabaseError(str(error)) from error
+            raise DatabaseError(told(error)) from error
         connections[0] |= {'host': uri}
     return connections
 

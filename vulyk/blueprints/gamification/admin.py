@@ -24,6 +24,7 @@ from vulyk.blueprints.gamification.models.rules import AwardModel, RuleModel
 from vulyk.blueprints.gamification.models.state import UserStateModel
 from vulyk.models.audit import record
 from vulyk.models.user import User
+from vulyk.texts import told
 
 FUND_ID = r'[A-Za-z0-9][A-Za-z0-9_-]{0,49}$'
 
@@ -167,7 +168,7 @@ class RuleView(CoreView):
         try:
             model.to_rule()
         except RuleValidationException as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(told(error)) from error
 
     @action(
         'backfill',

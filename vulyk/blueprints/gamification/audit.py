@@ -20,6 +20,7 @@ from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import EPOCH, AbstractAnswer
 from vulyk.models.transaction import in_transaction
 from vulyk.models.user import User
+from vulyk.texts import told
 
 USERS_PER_JOB = 50
 
@@ -94,7 +95,7 @@ def audit_rules() -> Iterator[str]:
         try:
             model.to_rule()
         except RuleValidationException as error:
-            yield gettext('rule %(rule)s (%(name)s): %(reason)s', rule=model.id, name=model.name, reason=error)
+            yield gettext('rule %(rule)s (%(name)s): %(reason)s', rule=model.id, name=model.name, reason=told(error))
 
 
 def audit(user_id: ObjectId) -> list[Difference]:

@@ -18,7 +18,7 @@ from vulyk.blueprints.gamification.models.rules import RuleModel, enabled_rules
 from vulyk.models.audit import operator, record
 from vulyk.models.user import User
 from vulyk.terminal import Bar, json_option, print_json
-from vulyk.texts import gettext, ngettext
+from vulyk.texts import gettext, ngettext, told
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TARGET = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -47,7 +47,7 @@ def list_rules(as_json: bool) -> None:
         try:
             rule = model.to_rule()
         except RuleValidationException as error:  # stored by an older version, which did not look
-            click.echo(f'{model.id}  {model.name}: {gettext("no rule (%(reason)s)", reason=error)}')
+            click.echo(f'{model.id}  {model.name}: {gettext("no rule (%(reason)s)", reason=told(error))}')
             continue
         facts = [condition(rule), gettext('bonus %(bonus)s', bonus=rule.bonus)]
         facts.append(gettext('%(number)s have it', number=audit.owners_of(rule.id)))

@@ -16,6 +16,7 @@ from vulyk.blueprints.gamification.core.rules import Rule, RuleValidationExcepti
 from vulyk.blueprints.gamification.models.foundations import FundModel, check_logo
 from vulyk.blueprints.gamification.models.rules import RuleModel, forget_rules
 from vulyk.models.transaction import in_transaction
+from vulyk.texts import told
 
 FUND_FIELDS = ('id', 'name', 'description', 'site', 'email', 'donatable', 'logo')
 
@@ -80,7 +81,7 @@ def _rules_in(path: Path) -> Iterator[tuple[int, Rule]]:
             rule = JsonRuleParser.from_dict(value)
         except RuleParsingException as error:
             raise ExchangeError(
-                gettext('%(path)s, line %(line)s: %(reason)s', path=path, line=line, reason=error)
+                gettext('%(path)s, line %(line)s: %(reason)s', path=path, line=line, reason=told(error))
             ) from error
         if rule.name in names:
             raise ExchangeError(
@@ -140,7 +141,7 @@ def export_rules() -> str:
             facts = model.to_rule().to_dict()
         except RuleValidationException as error:
             raise ExchangeError(
-                gettext('rule %(rule)s (%(name)s): %(reason)s', rule=model.id, name=model.name, reason=error)
+                gettext('rule %(rule)s (%(name)s): %(reason)s', rule=model.id, name=model.name, reason=told(error))
             ) from error
         del facts['id']  # it follows from name and task type
         rules.append(facts)

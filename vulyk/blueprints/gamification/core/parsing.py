@@ -20,7 +20,11 @@ MAX_LENGTHS = {'name': 200, 'badge': 500, 'description': 2000, 'task_type_name':
 
 
 class RuleParsingException(Exception):
-    """What was given is no rule; the text says why."""
+    """What was given is no rule; the text says why. ``text`` and ``facts`` are those of ``RuleValidationException``."""
+
+    def __init__(self, text: str, **facts: Any) -> None:
+        super().__init__(text % facts if facts else text)
+        self.text, self.facts = text, facts
 
 
 class RuleParser:
@@ -42,7 +46,7 @@ class JsonRuleParser(RuleParser):
         try:
             facts = json.loads(json_string)
         except (TypeError, ValueError, RecursionError) as error:
-            raise RuleParsingException(f'Not valid JSON: {error}.') from error
+            raise RuleParsingException('Not valid JSON: %(reason)s.', reason=error) from error
         return JsonRuleParser.from_dict(facts)
 
     @staticmethod
@@ -55,22 +59,24 @@ class JsonRuleParser(RuleParser):
             raise RuleParsingException('A rule must be a JSON object.')
         missing = [key for key in REQUIRED if key not in facts]
         if missing:
-            raise RuleParsingException(f'{", ".join(missing)}: missing.')
+            raise RuleParsingException('%(names)s: missing.', names=', '.join(missing))
         unknown = [key for key in facts if key not in REQUIRED + OPTIONAL]
         if unknown:
-            raise RuleParsingException(f'{", ".join(unknown)}: no such field.')
+            raise RuleParsingException('%(names)s: no such field.', names=', '.join(unknown))
         for key, limit in MAX_LENGTHS.items():
             value = facts.get(key, '')
             if not isinstance(value, str) and not (key == 'task_type_name' and value is None):
-                raise RuleParsingException(f'{key}: must be a text, not {value!r}.')
+                raise RuleParsingException('%(name)s: must be a text, not %(value)s.', name=key, value=repr(value))
             if len(value or '') > limit or '\0' in (value or ''):
-                raise RuleParsingException(f'{key}: must have at most {limit} ordinary characters.')
+                raise RuleParsingException(
+                    '%(name)s: must have at most %(limit)s ordinary characters.', name=key, limit=limit
+                )
         if not facts['name'].strip():
             raise RuleParsingException('name: must not be empty.')
         rule_id = stable_id(facts['name'], facts.get('task_type_name') or '')
         if facts.get('id') not in (None, rule_id):
-            raise RuleParsingException(f'id: must be {rule_id} for this name and task type; leave it out.')
+            raise RuleParsingException('id: must be %(id)s for this name and task type; leave it out.', id=rule_id)
         try:
             return rule_from_dict({**facts, 'id': rule_id})
         except RuleValidationException as error:
-            raise RuleParsingException(str(error)) from error
+            raise RuleParsingException(error.text, **error.facts) from error

@@ -10,7 +10,14 @@ MAX_DAYS = 3660  # what volunteers did on each of these days is kept beside thei
 
 
 class RuleValidationException(Exception):
-    """A rule that cannot mean anything; the text names the field."""
+    """A rule that cannot mean anything; the text names the field.
+
+    :param text: in English, with the names of ``facts`` as placeholders, for whoever shows it in another language.
+    """
+
+    def __init__(self, text: str, **facts: Any) -> None:
+        super().__init__(text % facts if facts else text)
+        self.text, self.facts = text, facts
 
 
 class Rule:
@@ -70,14 +77,27 @@ class Rule:
         numbers = {'bonus': self.bonus, 'tasks_number': self.tasks_number, 'days_number': self.days_number}
         for field, value in numbers.items():
             if not isinstance(value, int) or isinstance(value, bool):
-                raise RuleValidationException(f'{field}: must be a whole number, not {value!r}.')
+                raise RuleValidationException(
+                    '%(field)s: must be a whole number, not %(value)s.', field=field, value=repr(value)
+                )
             if not 0 <= value <= MAX_NUMBER:
-                raise RuleValidationException(f'{field}: must be from 0 to {MAX_NUMBER}, not {value}.')
+                raise RuleValidationException(
+                    '%(field)s: must be from 0 to %(limit)s, not %(value)s.',
+                    field=field,
+                    limit=MAX_NUMBER,
+                    value=value,
+                )
         for field, flag in {'is_weekend': self.is_weekend, 'is_adjacent': self.is_adjacent}.items():
             if not isinstance(flag, bool):
-                raise RuleValidationException(f'{field}: must be true or false, not {flag!r}.')
+                raise RuleValidationException(
+                    '%(field)s: must be true or false, not %(value)s.', field=field, value=repr(flag)
+                )
         if self.semantics not in SEMANTICS:
-            raise RuleValidationException(f'semantics: must be one of {", ".join(SEMANTICS)}, not {self.semantics!r}.')
+            raise RuleValidationException(
+                'semantics: must be one of %(names)s, not %(value)s.',
+                names=', '.join(SEMANTICS),
+                value=repr(self.semantics),
+            )
 
     def _validate_condition(self) -> None:
         if self.tasks_number == 0 and self.days_number == 0:
@@ -87,7 +107,11 @@ class Rule:
         if self.is_adjacent and self.tasks_number > 0:
             raise RuleValidationException('is_adjacent: days in a row cannot be combined with tasks_number.')
         if self.window > MAX_DAYS:
-            raise RuleValidationException(f'days_number: reaches back {self.window} days, {MAX_DAYS} are possible.')
+            raise RuleValidationException(
+                'days_number: reaches back %(window)s days, %(limit)s are possible.',
+                window=self.window,
+                limit=MAX_DAYS,
+            )
 
     @property
     def id(self) -> str:

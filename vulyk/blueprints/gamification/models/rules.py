@@ -29,6 +29,7 @@ from vulyk.blueprints.gamification.core.rules import (
 )
 from vulyk.blueprints.gamification.core.tally import Gate, needs_of
 from vulyk.models.recent import Recent
+from vulyk.texts import told
 
 
 class RuleFilter:
@@ -121,7 +122,7 @@ class RuleModel(Document):
         try:
             self.to_rule()
         except RuleValidationException as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(told(error)) from error
         if not self._created and set(self._get_changed_fields()) - {'version', 'enabled'}:
             self.version = (self.version or 1) + 1
 
