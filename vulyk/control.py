@@ -33,7 +33,7 @@ from vulyk.cli.users import user_group
 from vulyk.cli.worker import worker_command
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.texts import gettext
+from vulyk.texts import gettext, lazy_gettext
 
 T = TypeVar('T')
 
@@ -58,7 +58,7 @@ def build(config: dict[str, Any] | None = None) -> Flask:
         )
     if demo.exists(instance) and (named or not Path('local_settings.py').exists()):
         app = create_app(demo.settings(instance))
-        app.settings_source = f'demo instance {instance}'
+        app.settings_source = lazy_gettext('demo instance %(folder)s', folder=instance)
         return app
     return create_app()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vulyk import settings
 from vulyk.models.exc import InitializationError
-from vulyk.texts import gettext
+from vulyk.texts import gettext, lazy_gettext
 
 if TYPE_CHECKING:
     from vulyk.bootstrap._application import VulykFlask
@@ -32,7 +32,7 @@ def init(app: 'VulykFlask', config: Mapping[str, Any] | object | None) -> None:
         _read_local_settings(app)
     elif isinstance(config, Mapping):
         app.config.from_mapping(config)
-        app.settings_source = 'given by the caller'
+        app.settings_source = lazy_gettext('given by the caller')
     else:
         app.config.from_object(config)
         app.settings_source = getattr(config, '__file__', None) or repr(config)
@@ -46,7 +46,7 @@ def _read_local_settings(app: 'VulykFlask') -> None:
     if here not in sys.path:
         sys.path.insert(0, here)
     if LOCAL not in sys.modules and importlib.util.find_spec(LOCAL) is None:
-        app.settings_source = 'defaults (there is no local_settings.py in this folder)'
+        app.settings_source = lazy_gettext('defaults (there is no local_settings.py in this folder)')
         return
     try:
         module = importlib.import_module(LOCAL)

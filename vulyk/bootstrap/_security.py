@@ -11,15 +11,12 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 
 from vulyk.models.exc import InitializationError
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
 INSECURE_KEYS = {'random-secret-key', 'dev', 'secret', 'changeme'}
-NO_KEY = (
-    "SECRET_KEY is not set (or is a published one). Put SECRET_KEY = '…' into local_settings.py, for instance with the "
-    'text that this command prints: python -c "import secrets; print(secrets.token_hex(32))"'
-)
 
 
 def init(app: 'Flask') -> None:
@@ -46,7 +43,12 @@ def init(app: 'Flask') -> None:
 def check_secret_key(app: 'Flask') -> None:
     """Raise :class:`InitializationError` unless the site has a secret of its own."""
     if not app.secret_key or app.secret_key in INSECURE_KEYS:
-        raise InitializationError(NO_KEY)
+        raise InitializationError(
+            gettext(
+                "SECRET_KEY is not set (or is a published one). Put SECRET_KEY = '…' into local_settings.py, for instance "
+                'with the text that this command prints: python -c "import secrets; print(secrets.token_hex(32))"'
+            )
+        )
 
 
 class SecureSessions(SecureCookieSessionInterface):

@@ -41,10 +41,6 @@ MODELS: list[type] = [
     AuditRecord,
 ]
 
-STANDALONE = """MongoDB at {address} is a standalone server; Vulyk needs a replica set (one node is enough). Turn it into one:
-  1. start mongod with --replSet vulyk (or in mongod.conf: replication: {{replSetName: vulyk}})
-  2. mongosh --eval 'rs.initiate()'"""
-
 
 # Until when a series of MongoDB gets corrections, as its makers have announced it.
 END_OF_LIFE = {
@@ -148,4 +144,12 @@ def check_server() -> None:
             )
         ) from error
     if 'setName' not in hello and hello.get('msg') != 'isdbgrid':
-        raise DatabaseError(STANDALONE.format(address=address))
+        raise DatabaseError(
+            gettext(
+                'MongoDB at %(address)s is a standalone server; Vulyk needs a replica set (one node is enough). '
+                'Turn it into one:\n'
+                '  1. start mongod with --replSet vulyk (or in mongod.conf: replication: {replSetName: vulyk})\n'
+                "  2. mongosh --eval 'rs.initiate()'",
+                address=address,
+            )
+        )
