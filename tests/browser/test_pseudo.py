@@ -10,7 +10,12 @@ from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.test_accessibility import pages_of
 from tests.browser.work import intercept, notice, open_project, skip, stop, submit, width_of
+from tests.gamification.conftest import BLUEPRINT
+from tests.gamification.play import make_rule
 from tests.pseudo import outside, untranslated
+from vulyk.blueprints.gamification import listeners
+from vulyk.blueprints.gamification.models.foundations import FundModel
+from vulyk.blueprints.gamification.models.rules import forget_rules
 from vulyk.models.tasks import AbstractTask, Batch
 from vulyk.texts import PSEUDO
 
@@ -24,7 +29,17 @@ def site_settings(monkeypatch) -> dict:
     for kind in (PlainTaskType, CardTaskType, BareTaskType):
         monkeypatch.setattr(kind, 'name', '⟦Project⟧')
         monkeypatch.setattr(kind, 'description', '⟦What to do⟧')
-    return {**dict.fromkeys(TEXTS, '⟦Hive⟧'), 'LANGUAGE': PSEUDO}
+    return {**dict.fromkeys(TEXTS, '⟦Hive⟧'), 'LANGUAGE': PSEUDO, 'CURRENCY': '€', 'ENABLED_BLUEPRINTS': [BLUEPRINT]}
+
+
+@pytest.fixture
+def site(site):
+    """The site, with its game, which hears nothing any more afterwards."""
+    forget_rules()
+    make_rule('⟦First cell⟧', description='⟦You began.⟧', tasks_number=1, bonus=5, badge='first-cell.svg')
+    FundModel(id='f1', name='⟦Fund⟧', description='⟦For bees⟧').save()
+    yield site
+    listeners.disconnect(site.app)
 
 
 def faults(page: Page) -> list[str]:

@@ -57,6 +57,16 @@ class CKTextAreaWidget(TextArea):
     def __call__(self, field: 'CKTextAreaField', **kwargs: Any) -> str:
         kwargs['class'] = f'{kwargs.get("class", "")} ckeditor'.strip()
         kwargs.setdefault('rows', 8)
+        texts = {
+            'bold': gettext('Bold (Ctrl+B)'),
+            'italic': gettext('Italic (Ctrl+I)'),
+            'link': gettext('Link'),
+            'address': gettext('Address of the link'),
+            'unlink': gettext('No link'),
+            'list': gettext('List'),
+            'numbers': gettext('Numbered list'),
+        }
+        kwargs |= {f'data-text-{name}': text for name, text in texts.items()}
         return super().__call__(field, **kwargs)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import mongoengine
 from flask import current_app, flash
 from flask_admin.actions import action
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 from flask_login import current_user
 from wtforms import Form, SelectField
 from wtforms.fields import Field
@@ -88,7 +88,7 @@ class RuleView(CoreView):
     column_searchable_list = ('name', 'description')
     column_labels = {
         'id': lazy_gettext('Id'),
-        'name': lazy_gettext('Name'),
+        'name': lazy_pgettext('of a thing', 'Name'),
         'task_type_name': lazy_gettext('Project'),
         'description': lazy_gettext('Description'),
         'badge': lazy_gettext('Badge'),
@@ -122,7 +122,7 @@ class RuleView(CoreView):
     )
     form_overrides = {'task_type_name': ProjectField}
     form_args = {
-        'name': {'label': lazy_gettext('Name'), 'validators': [InputRequired()]},
+        'name': {'label': lazy_pgettext('of a thing', 'Name'), 'validators': [InputRequired()]},
         'task_type_name': {
             'label': lazy_gettext('Project'),
             'description': lazy_gettext('Only answers of this project count.'),
@@ -208,7 +208,7 @@ class FundView(CoreView):
     column_searchable_list = ('id', 'name')
     column_labels = {
         'id': lazy_gettext('Id'),
-        'name': lazy_gettext('Name'),
+        'name': lazy_pgettext('of a thing', 'Name'),
         'description': lazy_gettext('Description'),
         'site': lazy_gettext('Site'),
         'email': lazy_gettext('E-mail'),
@@ -223,7 +223,7 @@ class FundView(CoreView):
             'description': lazy_gettext('A part of addresses: Latin letters, digits, hyphens and underscores.'),
             'validators': [Regexp(FUND_ID, message=lazy_gettext('Use up to 50 Latin letters, digits, - and _.'))],
         },
-        'name': {'label': lazy_gettext('Name')},
+        'name': {'label': lazy_pgettext('of a thing', 'Name')},
         'description': {'label': lazy_gettext('Description')},
         'site': {
             'label': lazy_gettext('Site'),

@@ -1,15 +1,16 @@
 /* Rich text for textareas of class "ckeditor": a toolbar and an editable copy above the hidden textarea, which is what gets
- * posted. Bold, italic, links and lists; pasted text loses its format. The server cleans what it is sent. */
+ * posted. Bold, italic, links and lists; pasted text loses its format. The server cleans what it is sent, and gives the
+ * textarea what the buttons are called. */
 (function () {
   'use strict';
 
   var BUTTONS = [
-    {command: 'bold', text: 'B', title: 'Bold (Ctrl+B)', tag: 'B'},
-    {command: 'italic', text: 'I', title: 'Italic (Ctrl+I)', tag: 'I'},
-    {command: 'createLink', text: 'Link', title: 'Link'},
-    {command: 'unlink', text: 'No link', title: 'Remove the link'},
-    {command: 'insertUnorderedList', text: '• List', title: 'List'},
-    {command: 'insertOrderedList', text: '1. List', title: 'Numbered list'}
+    {command: 'bold', name: 'textBold', sign: 'B', tag: 'B'},
+    {command: 'italic', name: 'textItalic', sign: 'I', tag: 'I'},
+    {command: 'createLink', name: 'textLink'},
+    {command: 'unlink', name: 'textUnlink'},
+    {command: 'insertUnorderedList', name: 'textList', sign: '•'},
+    {command: 'insertOrderedList', name: 'textNumbers', sign: '1.'}
   ];
   var STATEFUL = ['bold', 'italic', 'insertUnorderedList', 'insertOrderedList'];
   var ADDRESS = /^(https?:\/\/|mailto:|\/(?!\/)|#)/i;
@@ -21,8 +22,8 @@
     return made;
   }
 
-  function askForAddress() {
-    var address = (window.prompt('Address of the link', 'https://') || '').trim();
+  function askForAddress(question) {
+    var address = (window.prompt(question, 'https://') || '').trim();
     if (!address || address === 'https://') {
       return null;
     }
@@ -61,7 +62,7 @@
       var value = null;
       area.focus();
       if (command === 'createLink') {
-        value = askForAddress();
+        value = askForAddress(textarea.dataset.textAddress);
         if (value === null) {
           return;
         }
@@ -79,9 +80,11 @@
     }
 
     BUTTONS.forEach(function (description) {
-      var button = element('button', 'va-editor-button', {type: 'button', title: description.title});
+      var title = textarea.dataset[description.name];
+      var button = element('button', 'va-editor-button', {type: 'button', title: title});
       var text = description.tag ? element(description.tag, '') : document.createElement('span');
-      text.textContent = description.text;
+      text.textContent = description.tag ? description.sign : [description.sign, title].filter(Boolean).join(' ');
+      if (description.tag) { button.setAttribute('aria-label', title); }
       button.appendChild(text);
       if (STATEFUL.indexOf(description.command) !== -1) {
         button.setAttribute('aria-pressed', 'false');
