@@ -122,6 +122,7 @@ class Profiler:
         mine = {'appName': APP_NAME}
         seen, committed = entries.count_documents(mine), self._committed()
         result = action()
+        time.sleep(0.01)  # the last write of done is not waited for
         noted = list(entries.find(mine, {'keysExamined': 1, 'docsExamined': 1}).skip(seen))
         return {
             'commands': len(noted) + self._committed() - committed,  # commits belong to another database
