@@ -209,10 +209,15 @@ def user(site: Site) -> User:
 def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     """The system's Chromium, without all that it does besides showing pages."""
     quiet = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+    one_process = [
+        '--renderer-process-limit=1',
+        '--process-per-site',
+        '--disable-site-isolation-trials',
+    ]  # a sixth quicker
     return {
         **browser_type_launch_args,
         'executable_path': find_chromium(),
-        'args': ['--no-sandbox', '--disable-gpu', '--disable-quic', *quiet],
+        'args': ['--no-sandbox', '--disable-gpu', '--disable-quic', *quiet, *one_process],
     }
 
 
