@@ -38,7 +38,7 @@ screenshots: .venv/for-development ## the pictures in docs/images, taken of the 
 translations: .venv/for-development ## bring the files of translators up to date [LANGUAGE=de begins a new one]
 	.venv/bin/python -m tests.translations $(LANGUAGE)
 
-bench: .venv/for-development ## measure how fast the site is [SIZES=1000,10000 for less than a minute]
+bench: .venv/for-development ## measure how fast the site is [SIZES=1000,10000 for the quick one]
 	@exec .venv/bin/python -m tests.load.bench $(SIZES)
 
 .venv/for-run: EXTRAS = mongod
