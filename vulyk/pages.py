@@ -220,7 +220,7 @@ def index() -> 'ResponseReturnValue':
     """The public page, or the projects of whoever is signed in."""
     if current_user.is_anonymous:
         return page('index.html', task_types=[], **_landing.get(f'{get_locale()} {request.script_root}'))
-    mine = [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
+    mine = my_kinds()
     came_from_sign_in = current_app.config['REDIRECT_USER_AFTER_LOGIN'] and len(mine) == 1
     if came_from_sign_in:
         return redirect(url_for('task_home', type_id=mine[0].type_name))
@@ -239,6 +239,11 @@ def _read_landing(_: str) -> dict[str, Any]:
 
 # ``projects``, those of whoever registers, and ``site``; visitors cost the database no more than one of them every ten seconds.
 _landing = Recent(_read_landing, seconds=10)
+
+
+def my_kinds() -> list['AbstractTaskType']:
+    """The projects that whoever is signed in may work on."""
+    return [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
 
 
 def card(kind: 'AbstractTaskType') -> dict[str, Any]:
@@ -316,8 +321,7 @@ def leaders(type_id: str) -> str:
     stats = current_user.get_stats(task_type)
     my_rank = {'rank': stats['position'], 'freq': stats['total']} if stats['total'] else None
     named = [row for row in task_type.get_leaderboard(10) if not getattr(row['user'], 'hidden', False)]
-    kinds = [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
-    return page('leaderboard.html', task_type=task_type, leaders=named, my_rank=my_rank, kinds=kinds)
+    return page('leaderboard.html', task_type=task_type, leaders=named, my_rank=my_rank, kinds=my_kinds())
 
 
 # --- work -------------------------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flask import current_app
 from flask_babel import format_date
-from flask_login import current_user, login_required
+from flask_login import login_required
 
 from vulyk import zones
 from vulyk.ext import leaderboard
 from vulyk.models import figures
-from vulyk.pages import me, page
+from vulyk.pages import me, my_kinds, page
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,10 +30,8 @@ def init(app: 'Flask') -> None:
 @login_required
 def site_leaders() -> str:
     """Who has given the most answers on the whole site, and my own place."""
-    mine = [kind for name, kind in current_app.task_types.items() if current_user.is_eligible_for(name)]
-    return page(
-        'site_leaders.html', kinds=mine, leaders=leaderboard.site_leaders(10), my_rank=leaderboard.site_rank(me().id)
-    )
+    leaders, mine = leaderboard.site_leaders(10), leaderboard.site_rank(me().id)
+    return page('site_leaders.html', kinds=my_kinds(), leaders=leaders, my_rank=mine)
 
 
 @login_required
