@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import click
 import flask_admin
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir, extract_python
@@ -71,8 +72,10 @@ ADMIN_SOURCES = [
         ('templates/bootstrap4/admin/model/', '*.html', 'jinja2'),
     )
 ]
+# What click says, on the command line.
+CLICK = Path(click.__file__).parent
 LEFT_OUT = {'__pycache__', 'scaffold'}  # what "plugin new" begins with says its own
-PLACEHOLDER = re.compile(r'%\(\w+\)[sd]|\{\w*\}|<[^>]+>')
+PLACEHOLDER = re.compile(r'%\(\w+\)[sd]|\{[\w!]*\}|<[^>]+>')
 
 
 def file_of(package: Path, language: str) -> Path:
@@ -91,6 +94,9 @@ def extract(package: Path) -> Catalog:
         keywords = {**KEYWORDS, '_gettext': None, '_ngettext': (1, 2)}
         for source, _, text, *_ in extract_from_dir(ADMIN, ADMIN_SOURCES, OPTIONS, keywords):
             template.add(text, None, [(f'flask_admin/{source}', 0)])
+        for source, _, text, *_ in extract_from_dir(CLICK, [('**.py', 'python')]):
+            template.add(text, None, [(f'click/{source}', 0)])
+        template.add('required', None, [('click/core.py', 0)])  # there it says _(extra['required'])
     return template
 
 

@@ -33,9 +33,22 @@ from vulyk.cli.users import user_group
 from vulyk.cli.worker import worker_command
 from vulyk.models.exc import InitializationError
 from vulyk.models.task_types import AbstractTaskType
-from vulyk.texts import gettext, lazy_gettext
+from vulyk.texts import command_line, gettext, lazy_gettext
 
 T = TypeVar('T')
+# What click calls the kinds of values, and does not translate.
+_KINDS = {
+    'boolean': lazy_gettext('boolean'),
+    'directory': lazy_gettext('directory'),
+    'file': lazy_gettext('file'),
+    'filename': lazy_gettext('filename'),
+    'float': lazy_gettext('float'),
+    'float range': lazy_gettext('float range'),
+    'integer': lazy_gettext('integer'),
+    'integer range': lazy_gettext('integer range'),
+    'path': lazy_gettext('path'),
+    'text': lazy_gettext('text'),
+}
 
 
 def build(config: dict[str, Any] | None = None) -> Flask:
@@ -87,9 +100,10 @@ class CommandLine(click.Group):
                 return None
         return None if group is None else _translated(_mounted(ctx, cmd_name, group))
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What it is for, in the language of the terminal."""
-        super(CommandLine, _in_words(self)).format_help_text(ctx, formatter)
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, in the language of the terminal: what click says, too, down to the reason why it has ended."""
+        with command_line('click'):
+            return super(CommandLine, _in_words(self)).main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -109,6 +123,10 @@ def _translated(command: click.Command) -> click.Command:
     """The command as people read it, and those below it: what ``--help`` says of them, and what they ask."""
     said = _in_words(command)
     said.params = [_in_words(param) for param in command.params]
+    for param in said.params:
+        if param.type.name in _KINDS:
+            param.type = copy(param.type)
+            param.type.name = str(_KINDS[param.type.name])
     if isinstance(said, click.Group):
         said.commands = {name: _translated(inner) for name, inner in said.commands.items()}
     return said
@@ -120,6 +138,11 @@ def _in_words(thing: T) -> T:
         text = getattr(thing, name, None)
         if isinstance(text, str | LazyString):
             setattr(said, name, gettext(cleandoc(text)) if isinstance(text, str) else str(text))
+    if isinstance(said, click.Command):
+        said.options_metavar = gettext('[OPTIONS]')
+        said._help_option = None  # it is in the language in which somebody asked first
+    if isinstance(said, click.Group):
+        said.subcommand_metavar = gettext('COMMAND [ARGS]...')
     return said
 
 

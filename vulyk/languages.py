@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from babel import Locale, UnknownLocaleError
 from babel.support import NullTranslations, Translations
 from flask import current_app, g, has_request_context, request
@@ -16,7 +15,19 @@ from pymongo.errors import ConnectionFailure
 
 from vulyk.models.exc import InitializationError
 from vulyk.models.facts import in_language
-from vulyk.texts import OWN, PSEUDO, SOURCE, gettext, has, is_for_scripts, merged, of_environment, pseudo
+from vulyk.texts import (
+    OWN,
+    PSEUDO,
+    SOURCE,
+    gettext,
+    has,
+    is_command_line,
+    is_for_scripts,
+    merged,
+    of_environment,
+    pseudo,
+    speak,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -84,8 +95,13 @@ def selected(app: 'Flask') -> str:
     if app.config['LANGUAGE']:
         return of_site(app)
     if not has_request_context():
-        return str(languages[0]) if click.get_current_context(silent=True) is None else of_environment(languages)
+        return of_environment(languages) if is_command_line() else str(languages[0])
     return str(request.accept_languages.best_match(languages, languages[0]))
+
+
+def speak_as(app: 'Flask') -> None:
+    """From now on, let the command line say everything in the language of this site."""
+    speak(PSEUDO if app.config['LANGUAGE'] == PSEUDO else selected(app))
 
 
 def forget_user() -> None:

@@ -105,7 +105,7 @@ LABELS = {
 def _for_scripts(context: click.Context, parameter: click.Parameter, is_asked_for: bool) -> bool:
     """What scripts read is English, whatever language the operator reads."""
     if is_asked_for:
-        speak_english(context)
+        speak_english()
     return is_asked_for
 
 

@@ -6,14 +6,17 @@ Texts are kept as ``translations/<language>/LC_MESSAGES/messages.po``, in the co
 some. They are read as they are, when a language is asked for first: there is nothing to compile.
 """
 
+import gettext as standard
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import click
 import flask_babel
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -24,9 +27,10 @@ from flask_babel.speaklater import LazyString
 PSEUDO = 'pseudo'  # as LANGUAGE: every text that goes through the translations stands in brackets, and is longer
 SOURCE = 'en'
 OWN = Path(__file__).parent / 'translations'
-_FOR_SCRIPTS = 'vulyk.texts.for_scripts'
+_FOR_SCRIPTS = ''
 _FILE = Path('LC_MESSAGES', 'messages.po')
 _VARIABLES = ('LANGUAGE', 'LC_ALL', 'LC_MESSAGES', 'LANG')  # in the order in which gettext asks for them
+_spoken: ContextVar[str | None] = ContextVar('vulyk.texts', default=None)  # the language of a command that runs
 
 
 def gettext(text: str, /, **values: Any) -> str:
@@ -54,21 +58,50 @@ def told(error: Exception) -> str:
     return gettext(error.text, **error.facts) if hasattr(error, 'text') and hasattr(error, 'facts') else str(error)
 
 
-def speak_english(context: click.Context) -> None:
+@contextmanager
+def command_line(library: str) -> Iterator[None]:
+    """What is said inside, and by no application, is in the language of the terminal.
+
+    :param library: the package that reads the command line. It takes its words from the ``gettext`` of Python, which wants
+        compiled files; from now on it takes them from us.
+    """
+    ours = {standard.gettext: gettext, standard.ngettext: ngettext}
+    for module in [module for name, module in sys.modules.items() if name.partition('.')[0] == library]:
+        for name in ('_', 'ngettext'):
+            if (theirs := vars(module).get(name)) in ours:
+                setattr(module, name, ours[theirs])
+    token = _spoken.set(of_environment())
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def is_command_line() -> bool:
+    """Whether a command runs."""
+    return _spoken.get() is not None
+
+
+def speak(language: str) -> None:
+    """Say the rest of this command in another language, unless scripts read it."""
+    if is_command_line() and not is_for_scripts():
+        _spoken.set(language)
+
+
+def speak_english() -> None:
     """Say nothing in another language in this command: a script reads it."""
-    context.meta[_FOR_SCRIPTS] = True
+    speak(_FOR_SCRIPTS)
 
 
 def is_for_scripts() -> bool:
     """Whether a command runs whose output only scripts read."""
-    context = click.get_current_context(silent=True)
-    return context is not None and _FOR_SCRIPTS in context.meta
+    return _spoken.get() == _FOR_SCRIPTS
 
 
 def _outside() -> NullTranslations:
-    if click.get_current_context(silent=True) is None or is_for_scripts():
+    language = _spoken.get()
+    if not language:
         return NullTranslations()
-    language = of_environment()
     return pseudo if language == PSEUDO else merged(language, (OWN,))
 
 

@@ -2,10 +2,12 @@
 
 import json
 import re
+from contextvars import Context
 from datetime import UTC, datetime
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from tests.factories import answer, make_tasks, make_user
 from tests.pseudo import outside
@@ -106,12 +108,31 @@ user list --group nothing
 user show ⟦bee⟧
 user show nobody
 """
-# What click says itself, rows of tables and lines to copy.
+# Calls that click answers itself; none of them needs an application.
+MISTAKES = """
+--help=1
+db
+db loda
+db load
+db load --batch
+batches list a b
+jobs list --limit x
+jobs list --limit 0
+jobs list --state x
+db restore
+user list --activ
+"""
+# Rows of tables and lines to copy.
 NO_TEXTS = re.compile(
-    r"^ *(?:Usage:|Try '|\w+ \d:|vulyk|cd |pip |python |ada |[0-9a-f]{24} ).*$|→ vulyk .*$|weight: .*$|"
-    r'^Error: (?:Invalid value(?: for .*?)?: (?:--meta )?)?',
-    re.MULTILINE,
+    r'^ *(?:\w+ \d:|vulyk|cd |pip |python |ada |[0-9a-f]{24} ).*$|→ vulyk .*$|weight: .*$|--meta ', re.MULTILINE
 )
+# Names of commands and options, and the placeholders that texts speak of: TYPE is TYPE in every language.
+NAMES = re.compile(
+    r'(?<=⟦Usage: ~~⟧) cli( [a-z-]+)*|--[a-z-]+|\[(?:[a-z]+\|)+[a-z]+\]|'
+    r'\b(?:ADDRESS|BATCH|DIR|EMAIL|FIELD|FILE|GID|ID|JSON|KEY|MM|NAME|NUMBER|PACKAGE|PATH|TIME|TYPE|URI|USER|VALUE|YYYY)\b'
+)
+# A row of the list of commands, of whose text only the beginning is told.
+SUMMARY = re.compile(r'^  [a-z-]+ +⟦.*$', re.MULTILINE)
 RULE = {'name': '⟦First⟧', 'description': '⟦d⟧', 'badge': 'b.svg', 'bonus': 1, 'tasks_number': 1, 'days_number': 0}
 RULE |= {'is_weekend': False, 'is_adjacent': False}
 
@@ -138,7 +159,7 @@ def test_every_line_can_be_translated(site, runner, monkeypatch):
         arguments = line.format(folder=site).split()
         result = runner(*arguments)
         assert result.exception is None or isinstance(result.exception, SystemExit), (line, result.exception)
-        for said in NO_TEXTS.sub('', result.output).splitlines():
+        for said in NAMES.sub('', NO_TEXTS.sub('', result.output)).splitlines():
             found |= {outside(said): line} if outside(said) else {}
     assert found == {}
 
@@ -154,7 +175,7 @@ def texts_of(command: click.Command):
 def helps(language: str, monkeypatch) -> set[str]:
     """All of that, in the language of the terminal; there is neither an application nor a database."""
     monkeypatch.setenv('LANGUAGE', language)
-    with click.Context(control.cli) as context:
+    with click.Context(control.cli) as context, texts.command_line('click'):
         names = control.cli.list_commands(context)
         return {text for name in names for text in texts_of(control.cli.get_command(context, name))}
 
@@ -163,6 +184,30 @@ def test_help_can_be_translated(monkeypatch):
     said = helps(texts.PSEUDO, monkeypatch)
     assert len(said) > 150
     assert [text for text in said if outside(text)] == []
+
+
+def calls_for_help(command: click.Command, name: str) -> list[str]:
+    """One for a command and for each of those below it."""
+    inner = getattr(command, 'commands', {})
+    return [f'{name} --help', *(call for key in inner for call in calls_for_help(inner[key], f'{name} {key}'))]
+
+
+def test_what_click_says_can_be_translated(monkeypatch):
+    monkeypatch.setenv('LANGUAGE', texts.PSEUDO)
+    with click.Context(control.cli) as context:
+        names = control.cli.list_commands(context)
+        helps = [call for name in names for call in calls_for_help(control.cli.get_command(context, name), name)]
+    assert len(helps) > 70
+    for call in ['--help', *helps, *MISTAKES.strip().splitlines()]:
+        said = CliRunner().invoke(control.cli, call.split(), terminal_width=1000).output
+        assert (said != '', outside(NAMES.sub('', SUMMARY.sub('', said)))) == (True, ''), call
+
+
+def test_click_speaks_the_language_of_the_site(app, runner, monkeypatch):
+    monkeypatch.setitem(app.config, 'LANGUAGE', 'uk')
+    said = Context().run(runner, 'user', 'show', 'nobody').output  # outside of the context of the application
+    assert 'Використання: cli user show ' in said
+    assert "Помилка: Хибне значення 'USER': Нікого" in said
 
 
 def test_help_is_ukrainian(monkeypatch):

@@ -9,6 +9,7 @@ import click
 from bson import ObjectId
 from mongoengine import Q
 
+from vulyk.languages import speak_as
 from vulyk.models import database
 from vulyk.models.audit import operator as operator
 from vulyk.models.task_types import AbstractTaskType
@@ -44,6 +45,7 @@ class Site:
     def app(self) -> 'Flask':
         if self._app is None:
             self._app = self.build()
+            speak_as(self._app)
             click.echo(gettext('Settings: %(source)s', source=self._app.settings_source), err=True)
         return self._app
 

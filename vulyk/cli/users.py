@@ -85,7 +85,7 @@ def user_group() -> None:
 
 
 @user_group.command('list')
-@click.option('--search', metavar='TEXT', callback=_without_nul, help='Only who has it in username or e-mail address.')
+@click.option('--search', callback=_without_nul, help='Only who has it in username or e-mail address.')
 @click.option('--group', metavar='GID', help='Only members of this group.')
 @click.option('--admins', is_flag=True, help='Only admins, of the site or of a project.')
 @click.option('--inactive', is_flag=True, help='Only accounts that are switched off.')
