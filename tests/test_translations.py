@@ -12,7 +12,7 @@ SAME = {
     '%(done)s / %(limit)s',
     'VK',
     '%(placeholder)s',
-    'ENABLED_BLUEPRINTS, gamification: %(reason)s.',
+    'ENABLED_BLUEPRINTS, gamification: %(reason)s',
     '--facts %(path)s: %(reason)s',
     'Vulyk %(version)s, Python %(python)s',
 }

@@ -16,7 +16,7 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / 'vulyk', *sorted(path.parent for path in ROOT.glob('plugins/*/*/settings.py')))
 # Plain code raises texts that whoever shows them translates.
-RAISED = dict.fromkeys(('MongodError', 'RuleParsingException', 'RuleValidationException'))
+RAISED = dict.fromkeys(('MongodError', 'NumbersError', 'RuleParsingException', 'RuleValidationException'))
 KEYWORDS = {**DEFAULT_KEYWORDS, **RAISED, 'lazy_gettext': None, 'lazy_ngettext': (1, 2), 'lazy_pgettext': ((1, 'c'), 2)}
 
 

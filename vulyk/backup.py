@@ -225,7 +225,7 @@ def check(path: Path, progress: Progress = lambda number: None) -> dict[str, Any
     :raises BackupError: it is no backup, it is damaged, or it is of a newer version.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open('rb') as file, _archive(file) as archive:
             manifest = _read_manifest(archive, path)
             for name, facts in manifest['collections'].items():
                 digest, number = hashlib.sha256(), 0
@@ -266,8 +266,21 @@ def check(path: Path, progress: Progress = lambda number: None) -> dict[str, Any
     return manifest
 
 
+def _archive(file: IO[bytes]) -> zipfile.ZipFile:
+    if not zipfile.is_zipfile(file):
+        raise ValueError(gettext('it is no ZIP archive'))
+    return zipfile.ZipFile(file)
+
+
+def _part(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    if name not in archive.namelist():
+        raise ValueError(gettext('%(name)s is not in it', name=name))
+    return archive.open(name)
+
+
 def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
+    with _part(archive, MANIFEST) as part:
+        manifest: dict[str, Any] = json.load(part)
     if manifest['format'] != FORMAT:
         raise BackupError(
             gettext(
@@ -279,20 +292,20 @@ def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         )
     for name in manifest['collections']:
         if not name or '$' in name or '\0' in name or name.startswith('system.'):
-            raise ValueError(f'{name!r} is no name of a collection')
+            raise ValueError(gettext('%(name)s is no name of a collection', name=repr(name)))
     return manifest
 
 
 def _read_part(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
     """The documents of a collection, one after the other."""
-    with archive.open(f'{name}.bson') as part:
+    with _part(archive, f'{name}.bson') as part:
         while head := part.read(4):
             size = int.from_bytes(head, 'little')
             if len(head) < 4 or not 5 <= size <= MAX_DOCUMENT_BYTES:
-                raise ValueError(f'{name} holds something that is no document')
+                raise ValueError(gettext('%(name)s holds something that is no document', name=name))
             one = head + part.read(size - 4)
             if len(one) < size or one[-1] != 0:
-                raise ValueError(f'{name} ends in the middle of a document')
+                raise ValueError(gettext('%(name)s ends in the middle of a document', name=name))
             yield one
 
 

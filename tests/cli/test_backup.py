@@ -25,6 +25,7 @@ from vulyk.models.exc import DatabaseError
 from vulyk.models.social import SocialAccount
 from vulyk.models.tasks import AbstractAnswer
 from vulyk.models.user import User
+from vulyk.texts import PSEUDO
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WINDOW = 'minSnapshotHistoryWindowInSeconds'
@@ -245,6 +246,16 @@ def test_bad_backup_is_refused_before_anything_is_touched(command, saved, damage
     refused = command('db', 'restore', saved, '--replace', '--yes')
     assert (refused.exit_code, reason in refused.output, 'Nothing was touched.' in refused.output) == (1, True, True)
     assert (stored() == before, User.objects.get()) == (True, kept)
+
+
+@pytest.mark.parametrize(
+    'damage', ['no archive', 'another archive', 'a part missing', 'no documents', 'half a document']
+)
+def test_reason_why_a_backup_is_refused_can_be_translated(app, saved, monkeypatch, damage):
+    monkeypatch.setitem(app.config, 'LANGUAGE', PSEUDO)
+    DAMAGE[damage][0](saved)
+    with pytest.raises(BackupError, match='⟦.*⟦.*⟧.*⟧'):
+        backup.check(saved)
 
 
 def test_database_that_is_not_empty_is_left_alone_unless_one_insists(command, saved):

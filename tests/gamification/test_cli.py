@@ -11,11 +11,15 @@ from tests.gamification.play import amounts_of, make_rule, state_of
 from tests.gamification.test_api import make_fund, picture, rich
 from tests.gamification.test_core import RULE
 from vulyk import control
+from vulyk.blueprints.gamification.exchange import ExchangeError, import_funds
+from vulyk.blueprints.gamification.game import from_settings
 from vulyk.blueprints.gamification.models.foundations import FundModel, PayoutModel
 from vulyk.blueprints.gamification.models.rules import RuleModel
 from vulyk.blueprints.gamification.models.state import UserStateModel
 from vulyk.blueprints.gamification.services import DonationsService
 from vulyk.models.audit import AuditRecord
+from vulyk.models.exc import InitializationError
+from vulyk.texts import PSEUDO
 
 
 @pytest.fixture
@@ -161,25 +165,25 @@ def test_changed_fund_gets_its_new_picture(game, tmp_path, logo):
     assert FundModel._get_db()['images.files'].count_documents({}) == 2  # the picture and its thumbnail
 
 
-@pytest.mark.parametrize(
-    ('fund', 'reason'),
-    [
-        ({'name': 'x'}, 'id: missing'),
-        ({'id': 'x'}, 'name: missing'),
-        ({'id': 'x', 'name': 'X', 'colour': 'red'}, 'colour: no such field'),
-        ({'id': 'x' * 51, 'name': 'X'}, 'id'),
-        ({'id': 'a/b', 'name': 'X'}, 'slash'),
-        ({'id': 7, 'name': 'X'}, 'must be a text'),
-        ({'id': 'x', 'name': 'X', 'email': 'nobody'}, 'email'),
-        ({'id': 'x', 'name': 'X', 'site': 'javascript:alert(1)'}, 'site'),
-        ({'id': 'x', 'name': 'X', 'donatable': 'yes'}, 'donatable'),
-        ({'id': 'x', 'name': 'X', 'logo': 'missing.png'}, 'cannot be read'),
-        ({'id': 'x', 'name': 'X', 'logo': 'text.png'}, 'not a picture'),
-        ({'id': 'x', 'name': 'X', 'logo': 5}, 'name of a picture'),
-        ({'id': 'lamp', 'name': 'X'}, 'used on line 1 already'),
-        ('x', 'must be a JSON object'),
-    ],
-)
+BAD_FUNDS = [
+    ({'name': 'x'}, 'id: missing'),
+    ({'id': 'x'}, 'name: missing'),
+    ({'id': 'x', 'name': 'X', 'colour': 'red'}, 'colour: no such field'),
+    ({'id': 'x' * 51, 'name': 'X'}, 'id'),
+    ({'id': 'a/b', 'name': 'X'}, 'slash'),
+    ({'id': 7, 'name': 'X'}, 'must be a text'),
+    ({'id': 'x', 'name': 'X', 'email': 'nobody'}, 'email'),
+    ({'id': 'x', 'name': 'X', 'site': 'javascript:alert(1)'}, 'site'),
+    ({'id': 'x', 'name': 'X', 'donatable': 'yes'}, 'donatable'),
+    ({'id': 'x', 'name': 'X', 'logo': 'missing.png'}, 'cannot be read'),
+    ({'id': 'x', 'name': 'X', 'logo': 'text.png'}, 'not a picture'),
+    ({'id': 'x', 'name': 'X', 'logo': 5}, 'name of a picture'),
+    ({'id': 'lamp', 'name': 'X'}, 'used on line 1 already'),
+    ('x', 'must be a JSON object'),
+]
+
+
+@pytest.mark.parametrize(('fund', 'reason'), BAD_FUNDS)
 def test_bad_file_of_funds_is_refused_with_line_and_reason_and_nothing_changes(game, tmp_path, fund, reason):
     make_fund('old')
     before = documents()
@@ -191,6 +195,20 @@ def test_bad_file_of_funds_is_refused_with_line_and_reason_and_nothing_changes(g
     assert reason in done.stderr
     assert documents() == before
     assert FundModel._get_db()['images.files'].count_documents({}) == 0
+
+
+def test_every_reason_can_be_translated(app, monkeypatch, tmp_path):
+    monkeypatch.setitem(app.config, 'LANGUAGE', PSEUDO)
+    (tmp_path / 'text.png').write_text('no picture')
+    files = [json.dumps(fund) for fund, reason in BAD_FUNDS if 'line 1' not in reason and fund != 'x']
+    files += [f'[{json.dumps(FUND)}{end}' for end in (',]', '] x', ' 1]')]
+    for text in files:
+        (tmp_path / 'funds.json').write_text(text)
+        with pytest.raises(ExchangeError, match='⟦.*⟦.*⟧.*⟧'):  # the sentence, and the reason in it
+            import_funds(tmp_path / 'funds.json')
+    for levels in ([1], {0: 1}, {1: 'x'}, {1: 5, 2: 5}):
+        with pytest.raises(InitializationError, match='⟦.*⟦.*⟧.*⟧'):
+            from_settings({'levels': levels}, {})
 
 
 # --- payouts ----------------------------------------------------------------------------------------------------------

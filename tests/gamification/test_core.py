@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.gamification.play import new_rule
 from vulyk.blueprints.gamification.core import amounts, events
+from vulyk.blueprints.gamification.core.amounts import NumbersError
 from vulyk.blueprints.gamification.core.events import Event, InvalidEventException
 from vulyk.blueprints.gamification.core.foundations import Fund
 from vulyk.blueprints.gamification.core.levels import Levels
@@ -262,9 +263,9 @@ def test_next_level_and_own_table():
     assert Levels({1: '0.5', 5: 2}).of(Decimal(2)) == 5
 
 
-@pytest.mark.parametrize('table', [{0: 1}, {1: 5, 2: 5}, {1: 5, 2: 4}, {'a': 1}, {1: 'x'}, {1: None}])
+@pytest.mark.parametrize('table', [{0: 1}, {1: 5, 2: 5}, {1: 5, 2: 4}, {'a': 1}, {1: 'x'}, {1: None}, [1]])
 def test_table_that_makes_no_sense_is_refused(table):
-    with pytest.raises(ValueError, match='levels'):
+    with pytest.raises(NumbersError, match='levels'):
         Levels(table)
 
 

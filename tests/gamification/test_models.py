@@ -12,6 +12,7 @@ from PIL import Image
 from tests.factories import make_user
 from tests.gamification.play import amounts_of, make_rule, new_rule, state_of
 from tests.gamification.test_api import make_fund, picture, rich
+from tests.pseudo import outside
 from vulyk.blueprints import gamification as package
 from vulyk.blueprints.gamification.core.events import Event, InvalidEventException
 from vulyk.blueprints.gamification.core.foundations import Fund
@@ -29,6 +30,7 @@ from vulyk.blueprints.gamification.models.rules import (
 from vulyk.blueprints.gamification.models.state import StateSortingKeys, UserStateModel
 from vulyk.blueprints.gamification.services import DonationResult, DonationsService, StatsService
 from vulyk.models.tasks import AbstractAnswer
+from vulyk.texts import PSEUDO
 
 NOW = datetime(2026, 11, 20, 21, 6, 52, 12380, tzinfo=UTC)
 
@@ -266,6 +268,15 @@ def test_fund_survives_its_document(app):
 def test_what_is_no_picture_is_no_logo(app, content):
     with pytest.raises(mongoengine.ValidationError, match='not a picture'):
         FundModel.from_fund(Fund('a', 'A', '', '', '', io.BytesIO(content), True))
+
+
+def test_why_a_fund_is_refused_can_be_translated(app, monkeypatch):
+    monkeypatch.setitem(app.config, 'LANGUAGE', PSEUDO)
+    monkeypatch.setattr(foundations, 'MAX_LOGO_PIXELS', 100)
+    for file in (picture(), io.BytesIO(b'no picture'), io.BytesIO(b'x' * (foundations.MAX_LOGO_BYTES + 1))):
+        with pytest.raises(mongoengine.ValidationError) as refused:
+            check_logo(file)
+        assert outside(refused.value.message) == ''
 
 
 def test_pictures_have_a_size(monkeypatch):

@@ -234,7 +234,20 @@ def _fund_of(value: Any, folder: Path) -> _FundFile:
         raise ValueError(gettext('donatable: must be true or false, not %(value)s.', value=repr(facts['donatable'])))
     if '/' in facts['id']:
         raise ValueError(gettext('id: must not contain a slash, because it is a part of addresses.'))
-    FundModel(**facts).validate()
+    for name in ('id', 'name', 'description', 'site'):
+        limit = getattr(FundModel, name).max_length
+        if len(facts[name] or '') > limit:
+            raise ValueError(
+                gettext('%(name)s: must have at most %(limit)s ordinary characters.', name=name, limit=limit)
+            )
+    try:
+        FundModel(**facts).validate()
+    except ValidationError as error:
+        if 'email' in error.errors:
+            raise ValueError(
+                gettext('email: %(email)s is not an e-mail address.', email=repr(facts['email']))
+            ) from error
+        raise
     return _FundFile(facts, _logo_of(value.get('logo'), folder))
 
 
@@ -339,10 +352,10 @@ class _Reader:
             if self.peek() != ']':
                 self._skip(',')
                 if self.peek() == ']':
-                    raise self._error('a value was expected after the comma')
+                    raise self._error(gettext('a value was expected after the comma'))
         self._skip(']')
         if self.peek():
-            raise self._error('there is something after the end of the list')
+            raise self._error(gettext('there is something after the end of the list'))
 
     def _value(self) -> _Record:
         self.peek()
@@ -368,11 +381,18 @@ class _Reader:
 
     def _skip(self, character: str) -> None:
         if self.peek() != character:
-            raise self._error(f'“{character}” was expected')
+            raise self._error(gettext('“%(character)s” was expected', character=character))
         self._place += 1
 
     def _error(self, what: str) -> ExchangeError:
-        return ExchangeError(f'{self._path}, line {self._line(self._place)}: not valid JSON ({what}).')
+        return ExchangeError(
+            gettext(
+                '%(path)s, line %(line)s: not valid JSON (%(reason)s).',
+                path=self._path,
+                line=self._line(self._place),
+                reason=what,
+            )
+        )
 
     def _line(self, place: int) -> int:
         return self._text.count('\n', 0, place) + 1
@@ -383,8 +403,6 @@ class _Reader:
 
 
 def _sentence(error: Exception) -> str:
-    """What is wrong, in words: mongoengine puts the fields into a dictionary."""
-    errors = getattr(error, 'errors', None)
-    if errors:
-        return ' '.join(f'{name}: {getattr(what, "message", what)}.' for name, what in errors.items())
-    return getattr(error, 'message', None) or str(error)
+    """What is wrong, in words: mongoengine puts them into a dictionary."""
+    errors = getattr(error, 'errors', None) or {'': error}
+    return ' '.join(str(getattr(what, 'message', what)) for what in errors.values())

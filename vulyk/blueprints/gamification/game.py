@@ -7,11 +7,11 @@ from typing import Any
 
 from flask import current_app, has_app_context
 
-from vulyk.blueprints.gamification.core.amounts import earned
+from vulyk.blueprints.gamification.core.amounts import NumbersError, earned
 from vulyk.blueprints.gamification.core.levels import DEFAULT_LEVELS, Levels
 from vulyk.blueprints.gamification.models.task_types import DEFAULT_META, AbstractGamifiedTaskType
 from vulyk.models.exc import InitializationError
-from vulyk.texts import gettext
+from vulyk.texts import gettext, told
 from vulyk.zones import is_zone
 
 EXTENSION = 'vulyk_gamification'
@@ -45,8 +45,10 @@ def from_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Gam
     """
     try:
         levels = Levels(config.get('levels') or DEFAULT_LEVELS)
-    except ValueError as error:
-        raise InitializationError(gettext('ENABLED_BLUEPRINTS, gamification: %(reason)s.', reason=error)) from error
+    except NumbersError as error:
+        raise InitializationError(
+            gettext('ENABLED_BLUEPRINTS, gamification: %(reason)s', reason=told(error))
+        ) from error
     zone = settings.get('DEFAULT_TIME_ZONE', 'UTC')
     if not is_zone(zone):
         raise InitializationError(

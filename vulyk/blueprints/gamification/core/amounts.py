@@ -11,30 +11,38 @@ MAX_AMOUNT = Decimal(10) ** 18
 _WIDE = Context(prec=60)
 
 
+class NumbersError(ValueError):
+    """Numbers nobody can count with; ``text`` and ``facts`` are those of ``RuleValidationException``."""
+
+    def __init__(self, text: str, **facts: Any) -> None:
+        super().__init__(text % facts if facts else text)
+        self.text, self.facts = text, facts
+
+
 def exact(value: Any) -> Decimal:
     """The decimal number that a value shows when it is printed: ``0.1`` is one tenth, not the nearest binary fraction.
 
     :param value: an int, float, Decimal, Decimal128 or text.
-    :raises ValueError: not a finite number, more than ``MAX_DECIMALS`` decimals, or beyond ``MAX_AMOUNT``.
+    :raises NumbersError: not a finite number, more than ``MAX_DECIMALS`` decimals, or beyond ``MAX_AMOUNT``.
     """
     try:
         number = Decimal(str(value))
     except InvalidOperation as error:
-        raise ValueError(f'{value!r} is not a number') from error
+        raise NumbersError('%(value)s is not a number.', value=repr(value)) from error
     if not number.is_finite():
-        raise ValueError(f'{value!r} is not a finite number')
+        raise NumbersError('%(value)s is not a finite number.', value=repr(value))
     if abs(number) > MAX_AMOUNT:
-        raise ValueError(f'{value!r} is larger than anything that is counted here')
+        raise NumbersError('%(value)s is larger than anything that is counted here.', value=repr(value))
     number = plain(number)
     if -number.as_tuple().exponent > MAX_DECIMALS:  # type: ignore[operator]  # a finite number has an integer there
-        raise ValueError(f'{value!r} has more than {MAX_DECIMALS} decimals')
+        raise NumbersError('%(value)s has more than %(limit)s decimals.', value=repr(value), limit=MAX_DECIMALS)
     return number
 
 
 def earned(value: Any) -> Decimal:
     """What a task is worth: ``exact``, but a third is rounded, and nothing is worth less than nothing.
 
-    :raises ValueError: not a finite number, or beyond ``MAX_AMOUNT``.
+    :raises NumbersError: not a finite number, or beyond ``MAX_AMOUNT``.
     """
     try:
         number = exact(value)
@@ -42,7 +50,7 @@ def earned(value: Any) -> Decimal:
         try:
             number = exact(_WIDE.quantize(Decimal(str(value)), Decimal(1).scaleb(-MAX_DECIMALS)))
         except InvalidOperation as error:
-            raise ValueError(f'{value!r} is not a number') from error
+            raise NumbersError('%(value)s is not a number.', value=repr(value)) from error
     return max(number, ZERO)
 
 

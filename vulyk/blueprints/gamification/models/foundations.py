@@ -20,6 +20,7 @@ from mongoengine import (
 from PIL import Image
 
 from vulyk.blueprints.gamification.core.foundations import Fund
+from vulyk.texts import gettext
 
 IMAGE_FORMATS = ('PNG', 'JPEG', 'GIF', 'WEBP')
 MAX_LOGO_BYTES = 4 * 1024 * 1024
@@ -59,7 +60,7 @@ class FundModel(Document):
     def clean(self) -> None:
         """Refuse a site that is no web address: pages show it as a link."""
         if self.site and not self.site.startswith(('https://', 'http://')):
-            raise ValidationError('site: must begin with https:// or http://.')
+            raise ValidationError(gettext('site: must begin with https:// or http://.'))
 
     @classmethod
     def find_by_id(cls, fund_id: str) -> Fund | None:
@@ -135,13 +136,15 @@ def check_logo(file: IO[bytes] | Any) -> BytesIO:
     """
     content = file.read(MAX_LOGO_BYTES + 1)
     if len(content) > MAX_LOGO_BYTES:
-        raise ValidationError(f'The logo is larger than {MAX_LOGO_BYTES // 1024 // 1024} MB.')
+        raise ValidationError(gettext('The logo is larger than %(limit)s MB.', limit=MAX_LOGO_BYTES // 1024 // 1024))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             with Image.open(BytesIO(content), formats=IMAGE_FORMATS) as picture:
                 if picture.width * picture.height > MAX_LOGO_PIXELS:
-                    raise ValidationError(f'The logo has more than {MAX_LOGO_PIXELS:,} pixels.')
+                    raise ValidationError(
+                        gettext('The logo has more than %(limit)s million pixels.', limit=MAX_LOGO_PIXELS // 1_000_000)
+                    )
                 picture.load()
                 kept = {name: picture.info[name] for name in ('transparency', 'icc_profile') if name in picture.info}
                 kind, picture.info = picture.format, {}
@@ -150,6 +153,8 @@ def check_logo(file: IO[bytes] | Any) -> BytesIO:
     except ValidationError:
         raise
     except Exception as error:  # Pillow raises whatever a broken file leads it to
-        raise ValidationError(f'The logo is not a picture ({", ".join(IMAGE_FORMATS)}) that can be shown.') from error
+        raise ValidationError(
+            gettext('The logo is not a picture (%(kinds)s) that can be shown.', kinds=', '.join(IMAGE_FORMATS))
+        ) from error
     written.seek(0)
     return written
