@@ -211,10 +211,9 @@ def app(_session_app: dict, make_app) -> Iterator[Flask]:
     """An application, its context entered, its database empty but for the default group."""
     if 'app' not in _session_app or _db._owner() is not _session_app['app']:
         _session_app['app'] = make_app()
-        _db.prepare(_session_app['app'])
     app = _session_app['app']
     with app.app_context():
-        factories.empty_database()
+        factories.prepare(app)
         factories.make_group('default', ['plain_task'])
         yield app
 

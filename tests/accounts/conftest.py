@@ -47,10 +47,9 @@ def site(_mail_app: dict, _mail_server, make_app) -> Iterator[Flask]:
     """A site with mails and terms, its context entered, its database empty but for the default group."""
     if 'app' not in _mail_app or _db._owner() is not _mail_app['app']:
         _mail_app['app'] = make_app(**_mail_server[1], SITE_URL=SITE, TERMS_VERSION='2')
-        _db.prepare(_mail_app['app'])
     app = _mail_app['app']
     with app.app_context():
-        factories.empty_database()
+        factories.prepare(app)
         factories.make_group('default', ['plain_task'])
         yield app
 

@@ -53,8 +53,7 @@ def app(_apps: dict, make_app) -> Iterator[Flask]:
         tasks = {'vulyk_plain': 'PlainTaskType', 'vulyk_that_is_missing': 'TaskType'}
         app = _apps['admin'] = make_app(ENABLE_ADMIN=True, ENABLED_TASKS=tasks, SITE_NAME='Test hive')
         app.admin.add_view(CharityView(Charity, category='Game'))
-        _db.prepare(app)
-    factories.empty_database()
+    factories.prepare(_apps['admin'])
     factories.make_group('default', ['plain_task'])
     return _apps['admin']
 

@@ -186,10 +186,9 @@ def site(host: Host, make_app: Callable[..., Flask], tmp_path: Path, site_settin
     """The site, its database empty but for the default group, which may do everything."""
     app = make_app(ENABLED_TASKS=PLUGINS, ENABLE_ADMIN=True, MONGODB_TIMEOUT_SECONDS=10, **site_settings)
     assert app.plugin_errors == {}
-    _db.prepare(app)
     host.app = app
     with app.app_context():
-        factories.empty_database()
+        factories.prepare(app)
         factories.make_group('default', list(app.task_types))
         yield Site(app, host.url, tmp_path)
         host.app = _closed

@@ -39,6 +39,7 @@ def user(site) -> User:
 def task(page: Page, user: User, signed_in) -> dict:
     """The task in hand, its answer typed but not submitted."""
     task = open_project(signed_in(page, user), 'transcription')
+    expect(page.locator('#vk-progress.is-known')).to_be_visible()  # or what a test refuses would be this request too
     page.keyboard.insert_text(LINE)
     return task
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.ext.site import Commands, Site, tables
-from vulyk import jobs
+from vulyk import jobs, signals
 from vulyk.bootstrap import _db, create_app
 from vulyk.ext import assignment, consistency
 from vulyk.models.progress import Progress
@@ -31,6 +31,7 @@ def site(_site: Site, monkeypatch) -> Site:
     """A site whose database is empty but for the default group; what a process remembers for a second it remembers."""
     factories.empty_database()
     factories.make_group('default', ['plain_task'])
+    monkeypatch.setattr(signals.on_task_done, 'receivers', {})  # applications of earlier tests may be listening still
     for table in tables():
         monkeypatch.setattr(table, '_seconds', 3600)
         table.forget()

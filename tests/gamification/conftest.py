@@ -47,13 +47,12 @@ def app(_game_app: dict, make_app) -> Iterator[Flask]:
         app = _game_app['app'] = make_app(ENABLED_BLUEPRINTS=[BLUEPRINT], ENABLE_ADMIN=True, CURRENCY='EUR')
         # The context of the tests is entered all the time: without this, a request would find the user of the one before.
         app.teardown_request(lambda _: [g.pop(name, None) for name in ('_login_user', 'csp_nonce', 'frontend')])
-        _db.prepare(app)
     else:
         listeners.connect(app)
     for kind in (GameTaskType, OtherTaskType):
         app.task_types[kind.type_name] = kind({})
     with app.app_context():
-        factories.empty_database()
+        factories.prepare(app)
         forget_rules()
         factories.make_group('default', list(app.task_types))
         yield app
