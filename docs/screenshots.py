@@ -146,10 +146,12 @@ def keep(name: str, png: bytes) -> None:
 
 def main() -> None:
     """Take them all."""
-    names = [os.environ.get('CHROMIUM', ''), 'chromium', 'chromium-browser', 'google-chrome']
+    names = [os.environ.get('CHROMIUM', ''), 'chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
     chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
-        sys.exit('There is no Chromium here: apt-get install chromium, or name it in the variable CHROMIUM.')
+        sys.exit(
+            'There is no Chromium here: apt-get install chromium-headless-shell, or name it in the variable CHROMIUM.'
+        )
     with demo_site() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
         page = browser.new_page(base_url=address, **DESK)

@@ -43,10 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def find_chromium() -> str | None:
-    """The program named by CHROMIUM, else the Chromium or Chrome of this machine."""
-    names = (
-        [os.environ['CHROMIUM']] if os.environ.get('CHROMIUM') else ['chromium', 'chromium-browser', 'google-chrome']
-    )
+    """The program named by CHROMIUM, else the Chromium or Chrome of this machine.
+
+    The one without windows takes a third less time.
+    """
+    given = os.environ.get('CHROMIUM')
+    names = [given] if given else ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
     return next(filter(None, map(shutil.which, names)), None)
 
 
@@ -58,7 +60,7 @@ def find_provider() -> Path | None:
 
 # Tests that need what no package of Python brings. Where it is missing they are left out, and the last lines say so.
 _NEEDS = {
-    TESTS / 'browser': ('Chromium (apt-get install chromium, or its path in CHROMIUM)', find_chromium),
+    TESTS / 'browser': ('Chromium (apt-get install chromium-headless-shell, or its path in CHROMIUM)', find_chromium),
     TESTS / 'pages' / 'test_social_node.py': ('Node and npm when .venv is made', find_provider),
 }
 # Those that may be missing even where all tests are required: a provider in Python is tried as well.

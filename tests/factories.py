@@ -4,11 +4,13 @@ import itertools
 from typing import Any
 
 import pytest
+from flask import Flask
 from mongoengine.connection import get_db
 
 from vulyk import pages
+from vulyk.bootstrap import _db
 from vulyk.ext import assignment, leaderboard
-from vulyk.models import figures
+from vulyk.models import database, figures
 from vulyk.models.progress import distinct_totals
 from vulyk.models.tasks import AbstractTask, Batch, batch_facts, far_from_done, has_facts
 from vulyk.models.user import Group, User
@@ -16,11 +18,24 @@ from vulyk.models.user import Group, User
 _numbers = itertools.count(1)
 
 
+_prepared: set[tuple[str, int]] = set()  # databases that have the indexes of that many models
+
+
+def prepare(app: Flask) -> None:
+    """Empty the database of an application, whatever an earlier test has left, and make its indexes if nobody has yet."""
+    empty_database()
+    state = get_db().name, len(database.MODELS)
+    if state in _prepared:
+        app.extensions['vulyk_database']['prepared'] = True
+    else:
+        _db.prepare(app)
+        _prepared.add(state)
+
+
 def empty_database() -> None:
     """Delete all documents; collections and indexes stay, which is a hundred times faster than dropping them."""
-    database = get_db()
-    for name in _collections_in_use(database):
-        database[name].delete_many({})
+    for name in _collections_in_use(get_db()):
+        get_db()[name].delete_many({})
     # Remembered for longer than a test takes.
     for table in (
         distinct_totals,
@@ -35,9 +50,9 @@ def empty_database() -> None:
         table.forget()
 
 
-def _collections_in_use(database: Any) -> list[str]:
+def _collections_in_use(db: Any) -> list[str]:
     """Those that hold documents: one question to the server instead of one for each of dozens."""
-    names = [name for name in database.list_collection_names() if not name.startswith('system.')]
+    names = [name for name in db.list_collection_names() if not name.startswith('system.')]
     if not names:
         return []
     used: list[dict[str, Any]] = [
@@ -46,7 +61,7 @@ def _collections_in_use(database: Any) -> list[str]:
         {'$project': {'ns': 1}},
     ]
     others = [{'$unionWith': {'coll': name, 'pipeline': used}} for name in names[1:]]
-    with database[names[0]].aggregate([*used, *others]) as found:
+    with db[names[0]].aggregate([*used, *others]) as found:
         return [row['ns'].partition('.')[2] for row in found]
 
 

@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response
 
 from tests import factories
 from tests.conftest import find_chromium
+from vulyk.blueprints.gamification import listeners
 from vulyk.bootstrap import _db
 from vulyk.cli.db import export_reports, load_files
 from vulyk.models.facts import check_facts
@@ -104,7 +105,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 class Site:
-    """The site of one test. ``app`` is new for each test: its settings may be changed."""
+    """The site of one test, which may change the settings of ``app`` and attributes of its task types."""
 
     def __init__(self, app: Flask, url: str, folder: Path) -> None:
         self.app = app
@@ -177,15 +178,38 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture
 def site_settings() -> dict[str, Any]:
-    """Further settings of the site; a module that needs some has a fixture of this name."""
+    """Settings of a site of its own; a module that needs one has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope='session')
+def _ordinary_app() -> dict[str, Flask]:
     return {}
 
 
 @pytest.fixture
-def site(host: Host, make_app: Callable[..., Flask], tmp_path: Path, site_settings: dict[str, Any]) -> Iterator[Site]:
+def app(_ordinary_app: dict, make_app: Callable[..., Flask], site_settings: dict[str, Any]) -> Iterator[Flask]:
+    """A new application for a test that has settings, else one that all others share, and leave as it was."""
+    app = None if site_settings else _ordinary_app.get('app')
+    if app is None or _db._owner() is not app:
+        app = make_app(
+            **{'ENABLED_TASKS': PLUGINS, 'ENABLE_ADMIN': True, 'MONGODB_TIMEOUT_SECONDS': 10, **site_settings}
+        )
+        assert app.plugin_errors == {}
+    if not site_settings:
+        _ordinary_app['app'] = app
+    parts = [app.config, *map(vars, app.task_types.values())]
+    before = [dict(part) for part in parts]
+    yield app
+    for part, was in zip(parts, before, strict=True):
+        part.clear()
+        part.update(was)
+    listeners.disconnect(app)  # or the game would hear of later tests
+
+
+@pytest.fixture
+def site(host: Host, app: Flask, tmp_path: Path) -> Iterator[Site]:
     """The site, its database empty but for the default group, which may do everything."""
-    app = make_app(ENABLED_TASKS=PLUGINS, ENABLE_ADMIN=True, MONGODB_TIMEOUT_SECONDS=10, **site_settings)
-    assert app.plugin_errors == {}
     host.app = app
     with app.app_context():
         factories.prepare(app)

@@ -1,10 +1,17 @@
 """The rich-text editor of admin pages, under the content policy of the site."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.factories import make_group, make_user
 from vulyk.admin.models import AuthModelView, CKTextAreaField
 from vulyk.models.user import Group
+
+
+@pytest.fixture
+def site_settings() -> dict:
+    """A site of its own, for it gets a page more."""
+    return {'SITE_TITLE': 'Rich'}
 
 
 class RichView(AuthModelView):

@@ -14,7 +14,6 @@ from tests import permissions
 from tests.browser.conftest import Host
 from tests.factories import make_tasks, make_user
 from tests.pages.test_permissions import path_of
-from vulyk.blueprints.gamification import listeners
 
 FETCH = """([site, addresses]) => Promise.allSettled(addresses.map(address => fetch(site + address, {
     method: 'POST', mode: 'no-cors', credentials: 'include',
@@ -27,17 +26,9 @@ FORM = """([site, address]) => {
 
 
 @pytest.fixture
-def make_app(make_app):
-    """Sites with everything that has routes."""
-    made = []
-
-    def make(**more):
-        made.append(make_app(**{**more, **permissions.SETTINGS}))
-        return made[-1]
-
-    yield make
-    for app in made:
-        listeners.disconnect(app)
+def site_settings() -> dict:
+    """A site with everything that has routes."""
+    return permissions.SETTINGS
 
 
 @pytest.fixture

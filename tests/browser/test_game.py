@@ -7,7 +7,6 @@ from tests.browser.work import open_project, shown_after, submit, toast
 from tests.gamification.conftest import BLUEPRINT
 from tests.gamification.play import make_rule, state_of, work_all
 from tests.gamification.test_api import make_fund, picture
-from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models.rules import forget_rules
 
 
@@ -15,13 +14,6 @@ from vulyk.blueprints.gamification.models.rules import forget_rules
 def site_settings():
     """The game is on, as it is unless settings say otherwise."""
     return {'ENABLED_BLUEPRINTS': [BLUEPRINT]}
-
-
-@pytest.fixture
-def site(site):
-    """The site; afterwards its game hears nothing any more."""
-    yield site
-    listeners.disconnect(site.app)
 
 
 @pytest.fixture

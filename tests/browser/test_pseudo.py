@@ -13,7 +13,6 @@ from tests.browser.work import intercept, notice, open_project, skip, stop, subm
 from tests.gamification.conftest import BLUEPRINT
 from tests.gamification.play import make_rule
 from tests.pseudo import outside, untranslated
-from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import forget_rules
 from vulyk.models.tasks import AbstractTask, Batch
@@ -34,12 +33,11 @@ def site_settings(monkeypatch) -> dict:
 
 @pytest.fixture
 def site(site):
-    """The site, with its game, which hears nothing any more afterwards."""
+    """The site, with its game."""
     forget_rules()
     make_rule('⟦First cell⟧', description='⟦You began.⟧', tasks_number=1, bonus=5, badge='first-cell.svg')
     FundModel(id='f1', name='⟦Fund⟧', description='⟦For bees⟧').save()
-    yield site
-    listeners.disconnect(site.app)
+    return site
 
 
 def faults(page: Page) -> list[str]:

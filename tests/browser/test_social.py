@@ -20,9 +20,9 @@ def provider():
 
 
 @pytest.fixture
-def make_app(make_app, provider):
-    """Sites that trust the provider."""
-    return lambda **more: make_app(**settings_for(provider), **more)
+def site_settings(provider) -> dict:
+    """A site that trusts the provider."""
+    return settings_for(provider)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PHONE
 from tests.browser.work import expect_state, open_project, skip
 from tests.gamification.conftest import BLUEPRINT
-from vulyk.blueprints.gamification import listeners
 
 OURS = ['images', 'transcription', 'tagging', 'records']
 KILOBYTE = 1000
@@ -74,12 +73,6 @@ class TestWeight:
     def site_settings(self):
         """As a site is served: scripts and styles packed, the game on."""
         return {'ASSETS_PRECOMPRESS': True, 'ENABLED_BLUEPRINTS': [BLUEPRINT]}
-
-    @pytest.fixture
-    def site(self, site):
-        """The site; afterwards its game hears nothing any more."""
-        yield site
-        listeners.disconnect(site.app)
 
     def test_task_page_is_light_at_the_first_visit_and_lighter_at_the_next(self, open_browser, site, user, signed_in):
         site.app.test_client().get('/session')  # packs scripts and styles, once

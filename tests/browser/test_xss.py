@@ -12,7 +12,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Site
 from tests.browser.work import intercept
 from tests.factories import answer, make_group, make_user
-from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import RuleModel
@@ -40,17 +39,9 @@ CREDITS = {
 
 
 @pytest.fixture
-def make_app(make_app):
-    """Sites with the game, and with texts of an operator that hold markup too."""
-    made = []
-
-    def make(**more):
-        made.append(make_app(**{**more, 'ENABLED_BLUEPRINTS': BLUEPRINTS, 'WARM_WELCOME': EVIL, 'SITE_TITLE': EVIL}))
-        return made[-1]
-
-    yield make
-    for app in made:
-        listeners.disconnect(app)
+def site_settings() -> dict:
+    """A site with the game, and with texts of an operator that hold markup too."""
+    return {'ENABLED_BLUEPRINTS': BLUEPRINTS, 'WARM_WELCOME': EVIL, 'SITE_TITLE': EVIL}
 
 
 @pytest.fixture
