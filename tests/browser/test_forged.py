@@ -61,7 +61,8 @@ def test_nothing_that_another_origin_sends_is_done(site, page, signed_in, watch,
             answers.setdefault(request.path, []).append((current_user.get_id(), response.status_code))
         return response
 
-    signed_in(page, admin).goto('/terms')
+    with page.expect_response('**/account/time-zone/browser'):  # a page tells where its reader is
+        signed_in(page, admin).goto('/terms')
     watch.trust(other)
     watch.expect_status(400, '')
     page.goto(f'{other}/')
