@@ -1,6 +1,7 @@
 """Keeps the files of translators up to date: ``make translations [LANGUAGE=de]``; tests ask it what is missing."""
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,9 @@ def extract(package: Path) -> Catalog:
         package, SOURCES, OPTIONS, KEYWORDS, directory_filter=lambda path: Path(path).name not in LEFT_OUT
     ):
         template.add(text, None, [(f'{package.name}/{source}', 0)], auto_comments=comments, context=context)
+    for file in sorted(package.glob('blueprints/*/demo/*.json')):
+        for text in (thing[name] for thing in json.loads(file.read_text('utf-8')) for name in ('name', 'description')):
+            template.add(text, None, [(f'{package.name}/{file.relative_to(package)}', 0)], context='game')
     if package.name == 'vulyk':
         keywords = {**KEYWORDS, '_gettext': None, '_ngettext': (1, 2)}
         for source, _, text, *_ in extract_from_dir(ADMIN, ADMIN_SOURCES, OPTIONS, keywords):

@@ -51,13 +51,13 @@ def test_answer_toast_badge_donation(own_page, site, user, signed_in, truth, wat
     page.goto('/gamification/my/badges')
     earned = page.locator('.vg-badge', has_text='First line')
     expect(earned).to_contain_text('Earned on')
-    assert earned.locator('img').evaluate('badge => badge.naturalWidth') > 0
+    expect(earned.locator('img')).not_to_have_js_property('naturalWidth', 0)
     expect(page.locator('.vg-badge.is-open', has_text='Scholar')).to_contain_text('2 of 5')
 
     work_all()  # the batch is finished: its coins are paid
     page.get_by_role('link', name='Wallet', exact=True).first.click()
     expect(page.locator('#vg-actual')).to_have_text('2')
-    assert page.locator('.vg-fund-logo').evaluate('logo => logo.naturalWidth') > 0
+    expect(page.locator('.vg-fund-logo')).not_to_have_js_property('naturalWidth', 0)
     watch.expect_status(400, '/my/wallet')
     page.get_by_label('How many coins').fill('3')
     page.get_by_role('button', name='Donate').click()

@@ -18,6 +18,7 @@ from tests.browser.work import (
     submit,
     width_of,
 )
+from vulyk.models.tasks import AbstractTask
 
 CHOICES = ['domestic', 'small_wild', 'big']
 KEYS = [
@@ -69,7 +70,7 @@ def test_ten_photos_are_answered_by_touch_on_a_phone(phone, site, user, signed_i
     for number in range(10):
         expect_photo_of(phone, task)
         data = task['data']
-        choice = phone.locator('.vi-choice', has_text=data['labels'][truth[data['key']]])
+        choice = phone.locator('.vi-choice', has_text=data['labels'][truth[data['key']]]['en'])
         assert min(choice.bounding_box()['height'], submit(phone).bounding_box()['height']) >= 44
         choice.tap()
         if number < 9:
@@ -174,3 +175,29 @@ def test_photo_can_be_enlarged_inverted_and_given_contrast_by_keys_and_stays_so(
     expect(photo).to_have_css('filter', 'contrast(1.8) invert(1)')
     page.get_by_role('button', name='Invert the colours').click()
     expect(photo).to_have_css('filter', 'contrast(1.8)')
+
+
+# --- and those of the other task types, for all of them at once --------------------------------------------------------
+
+
+def test_texts_of_tasks_are_in_the_language_of_the_reader(page, site, user, signed_in):
+    user.update(set__language='uk')
+    for name in ('images', 'tagging', 'records'):
+        site.load_samples(name, 1)
+    tasks = AbstractTask._get_collection()
+    label = {'value': 'X', 'label': {'en': 'Cross', 'uk': 'Хрест'}, 'description': {'en': 'Only English'}}
+    tasks.update_one({'task_data.text': {'$exists': True}}, {'$set': {'task_data.labels': [label]}})
+    field = {'name': 'year', 'label': {'fr': 'Année'}, 'hint': {'en': 'Four digits', 'uk': 'Чотири цифри'}}
+    tasks.update_one(
+        {'task_data.fields': {'$exists': True}},
+        {'$set': {'task_data.fields': [field, {'name': 'place', 'label': 'Ort'}]}},
+    )
+    open_project(signed_in(page, user), 'images')
+    expect(page.locator('.kit-question')).to_have_text('Що це за кішка?')
+    expect(page.locator('.vi-label')).to_have_text(['Свійська кішка', 'Мала дика кішка', 'Велика кішка'])
+    open_project(page, 'tagging')
+    expect(page.locator('.kit-question')).to_have_text('Позначте імена й назви в цьому реченні.')
+    expect(page.locator('.vg-name')).to_have_text('ХрестOnly English')
+    open_project(page, 'records')
+    expect(page.locator('.vc-label')).to_have_text(['Année', 'Ort'])
+    expect(page.locator('.vc-note').first).to_have_text('Чотири цифри')

@@ -9,6 +9,7 @@ import pytest
 from tests.factories import make_user, signed_in
 from tests.gamification.play import amounts_of, make_rule, state_of, work_all
 from tests.gamification.test_api import make_fund, picture, rich
+from vulyk.blueprints.gamification.models.foundations import FundModel
 
 PAGES = ['/my/badges', '/my/events', '/my/wallet', '/totals']
 
@@ -68,6 +69,24 @@ def test_wall_shows_earned_badges_and_progress_of_the_others(mine, play, member)
         'Regular',
     ):
         assert text in page
+
+
+def test_badges_and_funds_are_told_in_the_language_of_the_reader_if_there_are_translations(mine, play, member):
+    member.update(set__language='uk')
+    make_rule('First cell', tasks_number=1, description='You have given your first answer.')
+    make_rule('Mine <b>100 %s</b>', tasks_number=2)
+    FundModel(id='lantern', name='Lantern Fund (an example)').save()
+    play.answer(member)
+    for path in ('/my/badges', '/my/events'):
+        assert 'Перша комірка' in mine.get(f'/gamification{path}').text
+    page = mine.get('/gamification/my/badges').text
+    assert ('Ви дали першу відповідь.' in page, 'Mine &lt;b&gt;100 %s&lt;/b&gt;' in page) == (True, True)
+    assert 'Фонд «Ліхтар»' in mine.get('/gamification/my/wallet').text
+    for path, kind in (('/news', 'events'), ('/events/all', 'events'), ('/users/me/state', 'state')):
+        facts = mine.get(f'/gamification{path}').json['result'][kind]
+        (badge,) = (facts[0] if kind == 'events' else facts)['achievements']
+        assert (badge['name'], badge['tasks_number']) == ('Перша комірка', 1)
+    assert mine.get('/gamification/funds').json['result']['funds'][0]['name'] == 'Фонд «Ліхтар» (приклад)'
 
 
 def test_wall_of_a_newcomer_shows_what_can_be_earned(mine):

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask import current_app, has_app_context
+from flask_babel import pgettext
 
 from vulyk.blueprints.gamification.core.amounts import NumbersError, earned
 from vulyk.blueprints.gamification.core.levels import DEFAULT_LEVELS, Levels
@@ -66,6 +67,14 @@ def the_game() -> Game:
     """The game of the application at hand; the usual one where there is none."""
     found = current_app.extensions.get(EXTENSION) if has_app_context() else None
     return found if isinstance(found, Game) else _DEFAULT
+
+
+def in_words(text: str) -> str:
+    """A name or description of a badge or a fund in the language at hand, if the translations have it; else as it is.
+
+    Those that come with the site, or with a plugin, are there with the context ``game``.
+    """
+    return str(pgettext('game', text)) if text else ''
 
 
 def gamified_type(name: str) -> AbstractGamifiedTaskType | None:

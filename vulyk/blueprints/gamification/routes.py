@@ -18,6 +18,7 @@ from flask_login import current_user, login_required
 
 from vulyk import texts
 from vulyk.blueprints.gamification import admin, cli, exchange, game, listeners, migration
+from vulyk.blueprints.gamification.core.events import Event
 from vulyk.blueprints.gamification.models.donations import DonationRequest
 from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundFilterBy, FundModel, PayoutModel
@@ -112,6 +113,7 @@ gamification.add_context_filler(
         'points': points_text,
         'coins': coins_text,
         'currency': game.the_game().currency,
+        'text': game.in_words,
         'version': static_version(),
     }
 )
@@ -187,6 +189,23 @@ def json_answer(result: dict[str, Any], errors: tuple[str, ...] = (), status: in
     return response
 
 
+def told(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a badge or a fund, in the language at hand."""
+    return {**facts, **{name: game.in_words(facts[name]) for name in ('name', 'description')}}
+
+
+def told_event(event: Event) -> dict[str, Any]:
+    """The facts of an event, in the language at hand."""
+    facts = told_gains(event.to_dict(ignore_answer=True))
+    fund = facts['acceptor_fund']
+    return {**facts, 'acceptor_fund': fund and told(fund)}
+
+
+def told_gains(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of an event or a state, with its badges in the language at hand."""
+    return {**facts, 'achievements': [told(rule) for rule in facts['achievements']]}
+
+
 def _exactly(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(f'{value:f}'.encode())
@@ -203,7 +222,7 @@ def me() -> User:
 @answers_json
 def badges() -> Response:
     """All rules."""
-    return json_answer({'badges': [rule.to_dict() for rule in RuleModel.get_actual_rules([], AllRules(), True)]})
+    return json_answer({'badges': [told(rule.to_dict()) for rule in RuleModel.get_actual_rules([], AllRules(), True)]})
 
 
 @gamification.get('/badges/<project>/<strictness>')
@@ -214,7 +233,7 @@ def project_badges(project: str, strictness: str) -> Response:
     if strictness not in kinds:
         abort(HTTPStatus.NOT_FOUND)
     chosen = RuleModel.get_actual_rules([], kinds[strictness](project), True)
-    return json_answer({'badges': [rule.to_dict() for rule in chosen]})
+    return json_answer({'badges': [told(rule.to_dict()) for rule in chosen]})
 
 
 @gamification.get('/funds', defaults={'category': ''})
@@ -229,7 +248,7 @@ def funds(category: str) -> Response:
     }
     if category not in categories:
         abort(HTTPStatus.NOT_FOUND)
-    return json_answer({'funds': [fund.to_dict() for fund in FundModel.get_funds(categories[category])]})
+    return json_answer({'funds': [told(fund.to_dict()) for fund in FundModel.get_funds(categories[category])]})
 
 
 @gamification.get('/funds/<fund_id>/logo')
@@ -252,7 +271,7 @@ def fund_logo(fund_id: str) -> Response:
 @for_members
 def unseen_events() -> Response:
     """My events that I have not seen."""
-    return json_answer({'events': [event.to_dict(ignore_answer=True) for event in EventModel.get_unread_events(me())]})
+    return json_answer({'events': [told_event(event) for event in EventModel.get_unread_events(me())]})
 
 
 @gamification.get('/events/all')
@@ -260,7 +279,7 @@ def unseen_events() -> Response:
 @for_members
 def all_events() -> Response:
     """My events."""
-    return json_answer({'events': [event.to_dict(ignore_answer=True) for event in EventModel.get_all_events(me())]})
+    return json_answer({'events': [told_event(event) for event in EventModel.get_all_events(me())]})
 
 
 @gamification.route('/events/mark_viewed', methods=['GET', 'POST'])  # by GET, because existing themes ask so
@@ -278,7 +297,7 @@ def mark_viewed() -> Response:
 def news() -> Response:
     """What the page tells me: points, level, and the badges and levels that I have not seen yet."""
     standing = standing_of(me().id)  # asked first: what comes in between is not marked as seen
-    events = [event.to_dict(ignore_answer=True) for event in EventModel.get_news(me())]
+    events = [told_event(event) for event in EventModel.get_news(me())]
     shown = {'points': standing.points, 'points_text': points_text(standing.points), 'level': standing.level}
     return json_answer({**shown, 'until': standing.number, 'events': events})
 
@@ -288,7 +307,7 @@ def news() -> Response:
 @for_members
 def my_state() -> Response:
     """What I have gained."""
-    return json_answer({'state': UserStateModel.get_or_create_by_user(me()).to_dict()})
+    return json_answer({'state': told_gains(UserStateModel.get_or_create_by_user(me()).to_dict())})
 
 
 @gamification.get('/users/<user_id>/state')
@@ -299,7 +318,7 @@ def user_state(user_id: str) -> Response:
     user = User.get_by_id(user_id)
     if user is None:
         abort(HTTPStatus.NOT_FOUND, gettext('There is no such user.'))
-    state = UserStateModel.get_or_create_by_user(user).to_dict()
+    state = told_gains(UserStateModel.get_or_create_by_user(user).to_dict())
     if user.hidden and user.id != me().id:
         state['user'] = ''  # he does not want to be named
     return json_answer({'state': state})

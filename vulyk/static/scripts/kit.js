@@ -282,5 +282,15 @@
     }
   }
 
-  window.VulykKit = {element, press, textsOf, link, licence, showCredit, languageOf, dialogIsOpen, claimFocus, digit, Picture, Viewer};
+  /* A text of a task in the language of the page: tasks have one for everybody, or {language: text}. */
+  function inLanguage(texts) {
+    if (texts === null || typeof texts !== 'object') { return String(texts || ''); }
+    const {lang} = document.documentElement;
+    const tag = [lang, lang.split('-')[0], 'en', ...Object.keys(texts)].find(one => texts[one]);
+    return String(texts[tag] || '');
+  }
+
+  window.VulykKit = {
+    element, press, textsOf, inLanguage, link, licence, showCredit, languageOf, dialogIsOpen, claimFocus, digit, Picture, Viewer,
+  };
 })();

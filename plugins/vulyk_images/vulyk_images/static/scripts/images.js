@@ -5,7 +5,7 @@
   const root = document.querySelector('.vi');
   if (!root) { return; }
 
-  const {claimFocus, dialogIsOpen, digit, element, licence, link, press, showCredit, textsOf, Viewer} = window.VulykKit;
+  const {claimFocus, dialogIsOpen, digit, element, inLanguage, licence, link, press, showCredit, textsOf, Viewer} = window.VulykKit;
   const fieldset = root.querySelector('.vi-fieldset');
   const problem = document.getElementById('vi-problem');
   const submitsOnChoice = root.dataset.submitOnChoice === 'true';
@@ -28,7 +28,7 @@
     const labels = data.labels || {};
     return (Array.isArray(data.choices) ? data.choices : []).map(choice => {
       const value = choice !== null && typeof choice === 'object' ? choice.value : choice;
-      return {value, label: String((choice && choice.label) || labels[value] || value)};
+      return {value, label: inLanguage(choice && choice.label) || inLanguage(labels[value]) || String(value)};
     }).filter(({value}) => ['string', 'number', 'boolean'].includes(typeof value));
   }
 
@@ -55,7 +55,7 @@
 
   function show({response}) {
     const {data, media = {}, srcset = {}} = response.result.task;
-    const question = data.question || text('Question');
+    const question = inLanguage(data.question) || text('Question');
     choices = choiceList(data);
     problem.textContent = '';
     document.getElementById('vi-question').textContent = question;

@@ -5,7 +5,7 @@
   const root = document.querySelector('.vc');
   if (!root) { return; }
 
-  const {claimFocus, dialogIsOpen, element, languageOf, licence, link, press, showCredit, textsOf, Viewer} = window.VulykKit;
+  const {claimFocus, dialogIsOpen, element, inLanguage, languageOf, licence, link, press, showCredit, textsOf, Viewer} = window.VulykKit;
   const form = root.querySelector('.vc-fields');
   const problem = root.querySelector('.kit-problem');
   const known = JSON.parse(root.dataset.knownFields);
@@ -34,8 +34,8 @@
       if (facts && typeof facts.name === 'string' && !found.has(facts.name)) {
         found.set(facts.name, {
           name: facts.name,
-          label: String(facts.label || spelledOut(facts.name)),
-          hint: String(facts.hint || ''),
+          label: inLanguage(facts.label) || spelledOut(facts.name),
+          hint: inLanguage(facts.hint),
           required: facts.required === true,
           pattern: typeof facts.pattern === 'string' ? facts.pattern : '',
           limit: Number.isInteger(facts.max_length) && facts.max_length > 0 ? facts.max_length : Number(root.dataset.maxCharacters),

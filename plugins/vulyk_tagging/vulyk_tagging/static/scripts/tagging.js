@@ -8,7 +8,7 @@
   const root = document.querySelector('.vg');
   if (!root) { return; }
 
-  const {claimFocus, dialogIsOpen, digit, element, languageOf, licence, link, press, showCredit, textsOf} = window.VulykKit;
+  const {claimFocus, dialogIsOpen, digit, element, inLanguage, languageOf, licence, link, press, showCredit, textsOf} = window.VulykKit;
   const find = name => root.querySelector(`.vg-${name}`);
   const area = find('text');
   const palette = find('labels');
@@ -488,7 +488,7 @@
         const [label, description] = names[one] || [one, ''];
         return {value: one, label, description};
       }
-      return {value: one.value, label: String(one.label || one.value), description: String(one.description || '')};
+      return {value: one.value, label: inLanguage(one.label) || String(one.value), description: inLanguage(one.description)};
     }).filter(({value}) => typeof value === 'string');
   }
 
@@ -523,7 +523,7 @@
     clusters = segmentsOf(content, 'grapheme');
     [spans, past, future] = [[], [], []];
     root.dataset.state = content && labels.length ? 'ready' : 'broken';
-    document.getElementById('vg-question').textContent = data.question || text('Question');
+    document.getElementById('vg-question').textContent = inLanguage(data.question) || text('Question');
     showLabels();
     showList();
     showSource(data);
