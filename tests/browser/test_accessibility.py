@@ -9,6 +9,8 @@ from tests.browser.axe import complaints, prepare
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.work import answers_of, notice, open_project, shown_after, skip, submit, width_of
 from tests.gamification.conftest import BLUEPRINT
+from tests.gamification.play import make_rule
+from tests.gamification.test_api import make_fund, picture
 from vulyk.blueprints.gamification import listeners
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
@@ -47,20 +49,32 @@ def pages_of(site, client: FlaskClient) -> list[str]:
     return [at for at, answer in answers.items() if answer.status_code == 200 and answer.mimetype == 'text/html']
 
 
+def pages_of_documents(site, client: FlaskClient) -> list[str]:
+    """The addresses of the pages about one document, of each kind of which there is one."""
+    views = [view for view in site.app.extensions['admin'][0]._views if hasattr(view, 'model') and view.model.objects]
+    addresses = [
+        f'{view.url}/{page}/?id={view.model.objects.first().pk}' for view in views for page in ('edit', 'details')
+    ]
+    return [address for address in addresses if client.get(address).status_code == 200]
+
+
 def test_axe_finds_nothing_on_any_page(own_page, site, signed_in, watch):
     page = prepare(own_page)
     watch.expect_status(404, '/nowhere')
     site.load_samples('images', 2)
     keeper = factories.make_user(username='curious_bee', admin=True)
+    make_rule('First photo', tasks_number=1, badge='first-cell.svg')
+    make_fund(logo=picture())
     site.type('images').on_task_done(keeper, AbstractTask.objects.first().id, {'choice': 'big'})
     browser = site.app.test_client()
     for_visitors = [*pages_of(site, browser), '/nowhere']
     with browser.session_transaction() as session:
         session.update(factories.signed_in(keeper))
-    for_members = [*pages_of(site, browser), f'/admin/user/edit/?id={keeper.id}']
+    for_members = [*pages_of(site, browser), f'/type/images/preview/{AbstractTask.objects.first().id}']
+    for_members += pages_of_documents(site, browser)
     assert {'/', '/sign-in', '/register', '/terms'} <= set(for_visitors)
     assert {'/', '/me', '/leaders', '/account', '/problems', '/type/images/', '/admin/user/'} <= set(for_members)
-    assert {'/gamification/my/wallet', '/admin/rulemodel/'} <= set(for_members)
+    assert {'/gamification/my/wallet', '/admin/fundmodel/edit/?id=lamp'} <= set(for_members)
     found = {}
     for addresses in (for_visitors, for_members):
         for language in LANGUAGES:

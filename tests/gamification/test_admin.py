@@ -172,6 +172,18 @@ def test_fund_that_cannot_be_is_refused(admin, change, text):
     assert FundModel.objects.count() == 0
 
 
+def test_logo_is_shown_in_the_form_and_can_be_deleted_there(admin):
+    make_fund(logo=picture())
+    form = admin.get('/admin/fundmodel/edit/?id=lamp').text
+    assert 'alt="Open the picture"' in form
+    assert '<label><input type="checkbox" name="_logo-delete"> Delete</label>' in form
+    admin.post(
+        '/admin/fundmodel/edit/?id=lamp', data={**FUND, '_logo-delete': 'on'}, content_type='multipart/form-data'
+    )
+    assert not FundModel.objects.get().logo
+    assert '_logo-delete' not in admin.get('/admin/fundmodel/edit/?id=lamp').text
+
+
 def test_fund_with_donations_cannot_be_deleted(admin, play, member):
     make_fund(logo=picture())
     make_fund('empty', logo=picture())

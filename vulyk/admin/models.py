@@ -16,9 +16,10 @@ from flask_admin import expose
 from flask_admin.actions import action
 from flask_admin.contrib.mongoengine import ModelView
 from flask_admin.contrib.mongoengine.ajax import QueryAjaxModelLoader, create_ajax_loader
+from flask_admin.contrib.mongoengine.fields import MongoFileField, MongoImageField
 from flask_admin.contrib.mongoengine.form import CustomModelConverter
-from flask_admin.contrib.mongoengine.helpers import gridfs_content_type
-from flask_admin.contrib.mongoengine.typefmt import DEFAULT_FORMATTERS, grid_formatter, grid_image_formatter
+from flask_admin.contrib.mongoengine.helpers import gridfs_content_type, make_gridfs_args, make_thumb_args
+from flask_admin.contrib.mongoengine.typefmt import DEFAULT_FORMATTERS, grid_formatter
 from flask_babel import LazyString, gettext
 from flask_login import current_user
 from markupsafe import Markup
@@ -27,7 +28,7 @@ from mongoengine.fields import GridFSProxy, ImageGridFsProxy
 from pymongo.errors import ExecutionTimeout
 from wtforms import EmailField, TextAreaField
 from wtforms.validators import ValidationError
-from wtforms.widgets import TextArea
+from wtforms.widgets import FileInput, TextArea
 
 from vulyk.admin.access import AdminsOnly
 from vulyk.admin.fields import ReferencesField
@@ -111,6 +112,21 @@ class ReferenceLoader(QueryAjaxModelLoader):
         return found.order_by('id').skip(_within(offset or 0)).limit(min(max(limit, 1), MAX_LOOKUP_ROWS))
 
 
+class StoredFileInput(FileInput):
+    """What is stored, with a box to have it deleted, above the input for another file."""
+
+    def __init__(self, view: Any) -> None:
+        super().__init__()
+        self._view = view
+
+    def __call__(self, field: Any, **kwargs: Any) -> Markup:
+        stored = _format_file(self._view, field.data, field.name) if isinstance(field.data, GridFSProxy) else ''
+        above = Markup('<div>{} <label><input type="checkbox" name="_{}-delete"> {}</label></div>').format(
+            stored, field.name, gettext('Delete')
+        )
+        return (above if stored else Markup()) + super().__call__(field, **kwargs)
+
+
 class FormConverter(CustomModelConverter):
     """Makes form fields of model fields; what is optional may be left empty: addresses and lists of references too."""
 
@@ -125,6 +141,12 @@ class FormConverter(CustomModelConverter):
             'validators': [*kwargs['validators'], _valid_for(field)],
         }
         return EmailField(**arguments)
+
+    def conv_File(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
+        return MongoFileField(**kwargs, widget=StoredFileInput(self.view))
+
+    def conv_image(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:
+        return MongoImageField(**kwargs, widget=StoredFileInput(self.view))
 
     def conv_List(self, model: Any, field: Any, kwargs: dict[str, Any]) -> Any:  # noqa: N802 (overrides)
         if isinstance(field.field, mongoengine.ReferenceField):
@@ -157,8 +179,17 @@ def format_dictionary(view: Any, value: dict[str, Any], name: str) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def _format_picture(view: Any, value: Any) -> str:
+    if not value.grid_id:
+        return ''
+    whole, small = make_gridfs_args(value), make_thumb_args(value)
+    return Markup('<a class="image-thumbnail" href="{}" target="_blank"><img src="{}" alt="{}"></a>').format(
+        view.get_url('.api_file_view', **whole), view.get_url('.api_file_view', **small), gettext('Open the picture')
+    )
+
+
 def _format_file(view: Any, value: Any, name: str) -> str:
-    formatter = grid_image_formatter if isinstance(value, ImageGridFsProxy) else grid_formatter
+    formatter = _format_picture if isinstance(value, ImageGridFsProxy) else grid_formatter
     try:
         return formatter(view, value)
     except AttributeError:  # the proxy of a file that has been deleted

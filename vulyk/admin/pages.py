@@ -176,7 +176,7 @@ def show_texts(view: Any, context: Any, model: Any, name: str) -> str:
 def show_json(view: Any, context: Any, model: Any, name: str) -> Markup:
     """A JSON object, indented; what JSON does not know as text."""
     text = json.dumps(getattr(model, name), ensure_ascii=False, indent=2, default=str)
-    return Markup('<pre class="va-json">{}</pre>').format(text)
+    return Markup('<pre class="va-json" tabindex="0">{}</pre>').format(text)
 
 
 def show_progress(view: Any, context: Any, model: Batch, name: str) -> Markup:
