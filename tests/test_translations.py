@@ -1,5 +1,6 @@
 """Whether the Ukrainian texts are complete, and fit what the programs say."""
 
+import ast
 import re
 from functools import cache
 
@@ -16,6 +17,11 @@ SAME = {
     '--facts %(path)s: %(reason)s',
     'Vulyk %(version)s, Python %(python)s',
 }
+# Exceptions whose texts people read; those of programming mistakes are for the log.
+SHOWN = re.compile(
+    r'(\w+\.)?(Account|Backup|Database|Exchange|Initialization|Malformed\w+|Task\w+|Validation)Error'
+    r'|click\.(BadParameter|ClickException|UsageError)'
+)
 CYRILLIC = re.compile('[а-яіїєґ%{]', re.IGNORECASE)
 packages = pytest.mark.parametrize('package', PACKAGES, ids=lambda package: package.name)
 
@@ -65,3 +71,24 @@ def test_typography_is_ukrainian(package):
         if message.id:
             text = str(message.string)
             assert not re.search(r"[а-яіїєґ]'[а-яіїєґ]|[а-яіїєґ] - [а-яіїєґ]|[ыэъё]|[“\"][А-ЯІЇЄҐа-яіїєґ]", text), text
+
+
+def literals(raised: ast.Call) -> list[str]:
+    """The sentences that an exception is given as they are."""
+    parts = [part for text in raised.args for part in (text.values if isinstance(text, ast.JoinedStr) else [text])]
+    return [part.value for part in parts if isinstance(part, ast.Constant) and ' ' in str(part.value).strip()]
+
+
+@packages
+def test_what_exceptions_tell_people_can_be_translated(package):
+    found = {
+        f'{file.relative_to(package)}:{node.lineno}': literals(node.exc)
+        for file in package.rglob('*.py')
+        if 'scaffold' not in file.parts  # what a new plugin begins with
+        for node in ast.walk(ast.parse(file.read_text('utf-8')))
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and SHOWN.fullmatch(ast.unparse(node.exc.func))
+    }
+    assert len(found) > 2
+    assert {place: texts for place, texts in found.items() if texts} == {}

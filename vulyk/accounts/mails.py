@@ -14,6 +14,7 @@ from vulyk.accounts.models import EMAIL, REGISTER, RESET, Link
 from vulyk.jobs import enqueue, job
 from vulyk.models.exc import InitializationError
 from vulyk.models.user import User, key_of_email
+from vulyk.texts import gettext
 from vulyk.utils import get_template_path
 
 if TYPE_CHECKING:
@@ -40,14 +41,20 @@ def init(app: 'Flask') -> None:
         config['MAIL_BACKEND'] = 'smtp' if config['MAIL_SERVER'] else 'console' if is_for_development else 'dummy'
     if config['MAIL_BACKEND'] == 'smtp':
         if not config['MAIL_SERVER']:
-            raise InitializationError('MAIL_SERVER: name the mail server that MAIL_BACKEND = "smtp" is to use.')
+            raise InitializationError(
+                gettext('MAIL_SERVER: name the mail server that MAIL_BACKEND = "smtp" is to use.')
+            )
         if not config['MAIL_DEFAULT_SENDER']:
-            raise InitializationError('MAIL_DEFAULT_SENDER: mails need a sender, such as no-reply@vulyk.example.org')
+            raise InitializationError(
+                gettext('MAIL_DEFAULT_SENDER: mails need a sender, such as no-reply@vulyk.example.org')
+            )
     if config['MAIL_BACKEND'] not in UNSENT and not config['SITE_URL']:
         # What a browser calls the site is what somebody wants others to click on.
-        raise InitializationError('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
+        raise InitializationError(
+            gettext('SITE_URL: mails need the address of the site, such as https://vulyk.example.org')
+        )
     if config['SITE_URL'] and not config['SITE_URL'].startswith(('http://', 'https://')):
-        raise InitializationError('SITE_URL: must begin with https:// (or http://).')
+        raise InitializationError(gettext('SITE_URL: must begin with https:// (or http://).'))
     Mail(app)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import nh3
 from flask import Response, abort, current_app, flash, make_response, redirect, request, session, url_for
-from flask_babel import gettext, refresh
+from flask_babel import refresh
 from flask_login import current_user, login_required, logout_user
 from markupsafe import Markup
 
@@ -30,6 +30,7 @@ from vulyk.models.database import add_models
 from vulyk.models.exc import InitializationError
 from vulyk.models.user import User
 from vulyk.pages import answers_json, enter, limit_attempts, me, page, safe_path
+from vulyk.texts import gettext
 from vulyk.utils import HTTPStatus, json_response
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def init(app: 'Flask') -> None:
     """
     if app.config['REGISTRATION'] not in (OPEN, INVITATION, CLOSED):
         raise InitializationError(
-            f"REGISTRATION: {app.config['REGISTRATION']!r} is none of 'open', 'invitation', 'closed'."
+            gettext(
+                "REGISTRATION: %(value)s is none of 'open', 'invitation', 'closed'.",
+                value=repr(app.config['REGISTRATION']),
+            )
         )
     mails.init(app)
     add_models(Link)
