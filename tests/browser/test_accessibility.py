@@ -1,5 +1,7 @@
 """Every page, and every state of the task page, before axe-core: all of its rules, in both languages, in light and in dark."""
 
+from datetime import UTC, datetime
+
 import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
@@ -11,6 +13,7 @@ from tests.browser.work import answers_of, notice, open_project, shown_after, sk
 from tests.gamification.conftest import BLUEPRINT
 from tests.gamification.play import make_rule
 from tests.gamification.test_api import make_fund, picture
+from vulyk.accounts.models import REGISTER, RESET, Link
 from vulyk.blueprints.gamification import listeners
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
@@ -61,13 +64,17 @@ def pages_of_documents(site, client: FlaskClient) -> list[str]:
 def test_axe_finds_nothing_on_any_page(own_page, site, signed_in, watch):
     page = prepare(own_page)
     watch.expect_status(404, '/nowhere')
+    watch.expect_status(404, '/password/nonsense')
+    now = datetime.now(UTC)
     site.load_samples('images', 2)
     keeper = factories.make_user(username='curious_bee', admin=True)
     make_rule('First photo', tasks_number=1, badge='first-cell.svg')
     make_fund(logo=picture())
     site.type('images').on_task_done(keeper, AbstractTask.objects.first().id, {'choice': 'big'})
     browser = site.app.test_client()
-    for_visitors = [*pages_of(site, browser), '/nowhere']
+    new, forgotten = Link.make(REGISTER, now, email='new@example.org'), Link.make(RESET, now, user=keeper.id)
+    links = [f'/account/confirm/{new.text}', f'/password/{forgotten.text}', '/password/nonsense']
+    for_visitors = [*pages_of(site, browser), *links, '/nowhere']
     with browser.session_transaction() as session:
         session.update(factories.signed_in(keeper))
     for_members = [*pages_of(site, browser), f'/type/images/preview/{AbstractTask.objects.first().id}']
