@@ -31,7 +31,8 @@ def site(_site: Site, monkeypatch) -> Site:
     """A site whose database is empty but for the default group; what a process remembers for a second it remembers."""
     factories.empty_database()
     factories.make_group('default', ['plain_task'])
-    monkeypatch.setattr(signals.on_task_done, 'receivers', {})  # applications of earlier tests may be listening still
+    for signal in (signals.on_task_done, signals.on_batch_done):  # applications of earlier tests may be listening still
+        monkeypatch.setattr(signal, 'receivers', {})
     for table in tables():
         monkeypatch.setattr(table, '_seconds', 3600)
         table.forget()
