@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -204,18 +204,30 @@ def make_app(settings: dict):
 
 
 @pytest.fixture(scope='session')
-def _session_app(settings: dict) -> dict:
+def _kept() -> dict[str, Flask]:
+    """Applications by name; a test that lets one be built for another database clears it."""
     return {}
 
 
 @pytest.fixture
-def app(_session_app: dict, make_app) -> Iterator[Flask]:
-    """An application, its context entered, its database empty but for the default group."""
-    if 'app' not in _session_app or _db._owner() is not _session_app['app']:
-        _session_app['app'] = make_app()
-    app = _session_app['app']
-    with app.app_context():
+def keep(_kept: dict[str, Flask], make_app) -> Callable[..., Flask]:
+    """An application that is built once, with an empty database: ``keep(name)``; keywords are settings."""
+
+    def find(name: str, **settings) -> Flask:
+        app = _kept.get(name)
+        if app is None or not _db.is_connected(app):
+            app = _kept[name] = make_app(**settings)
         factories.prepare(app)
+        return app
+
+    return find
+
+
+@pytest.fixture
+def app(keep) -> Iterator[Flask]:
+    """An application, its context entered, its database empty but for the default group."""
+    app = keep('plain')
+    with app.app_context():
         factories.make_group('default', ['plain_task'])
         yield app
 

@@ -11,7 +11,6 @@ from werkzeug.test import TestResponse
 
 from tests import factories
 from tests.mailbox import Mailbox, mail_server
-from vulyk.bootstrap import _db
 from vulyk.models.user import User
 
 PASSWORD = 'correct horse'
@@ -37,19 +36,11 @@ def mailbox(_mail_server) -> Mailbox:
     return box
 
 
-@pytest.fixture(scope='session')
-def _mail_app() -> dict:
-    return {}
-
-
 @pytest.fixture
-def site(_mail_app: dict, _mail_server, make_app) -> Iterator[Flask]:
+def site(keep, _mail_server) -> Iterator[Flask]:
     """A site with mails and terms, its context entered, its database empty but for the default group."""
-    if 'app' not in _mail_app or _db._owner() is not _mail_app['app']:
-        _mail_app['app'] = make_app(**_mail_server[1], SITE_URL=SITE, TERMS_VERSION='2')
-    app = _mail_app['app']
+    app = keep('mail', **_mail_server[1], SITE_URL=SITE, TERMS_VERSION='2')
     with app.app_context():
-        factories.prepare(app)
         factories.make_group('default', ['plain_task'])
         yield app
 

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 
 from tests import factories
 from vulyk.admin.models import AuthModelView, CKTextAreaField
-from vulyk.bootstrap import _db
 from vulyk.models.user import User
 
 
@@ -38,24 +37,18 @@ class CharityView(AuthModelView):
     form_ajax_refs = {'friends': {'fields': ('username',)}, 'keeper': {'fields': ('username',)}}
 
 
-@pytest.fixture(scope='session')
-def _apps() -> dict[str, Flask]:
-    return {}
-
-
 @pytest.fixture
-def app(_apps: dict, make_app) -> Iterator[Flask]:
+def app(keep) -> Iterator[Flask]:
     """An application with admin pages and an empty database.
 
     Its context is not entered: Flask would share ``g``, and with it who is signed in, between all requests of a test.
     """
-    if 'admin' not in _apps or _db._owner() is not _apps['admin']:
-        tasks = {'vulyk_plain': 'PlainTaskType', 'vulyk_that_is_missing': 'TaskType'}
-        app = _apps['admin'] = make_app(ENABLE_ADMIN=True, ENABLED_TASKS=tasks, SITE_NAME='Test hive')
+    tasks = {'vulyk_plain': 'PlainTaskType', 'vulyk_that_is_missing': 'TaskType'}
+    app = keep('admin', ENABLE_ADMIN=True, ENABLED_TASKS=tasks, SITE_NAME='Test hive')
+    if 'charity' not in app.blueprints:
         app.admin.add_view(CharityView(Charity, category='Game'))
-    factories.prepare(_apps['admin'])
     factories.make_group('default', ['plain_task'])
-    return _apps['admin']
+    return app
 
 
 @pytest.fixture

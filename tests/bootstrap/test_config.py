@@ -118,8 +118,8 @@ def test_unknown_environment_variable_is_no_setting(configured, monkeypatch, val
     ],
     ids=str,
 )
-def test_impossible_database_settings_are_told_in_a_sentence(make_app, wrong, _session_app):
-    _session_app.clear()
+def test_impossible_database_settings_are_told_in_a_sentence(make_app, wrong, _kept):
+    _kept.clear()
     with pytest.raises(InitializationError, match='MONGODB_SETTINGS'):
         make_app(MONGODB_SETTINGS=wrong)
 

@@ -19,9 +19,9 @@ from vulyk.models.user import Group
 
 
 @pytest.fixture
-def away(make_app, closed_port, _session_app):
+def away(make_app, closed_port, _kept):
     """A site whose database does not answer."""
-    _session_app.clear()
+    _kept.clear()
     return make_app(
         MONGODB_SETTINGS={'DB': 'vulyk', 'HOST': '127.0.0.1', 'PORT': closed_port}, MONGODB_TIMEOUT_SECONDS=0.3
     )
@@ -135,8 +135,8 @@ def test_json_survives_a_database_that_goes_away_in_between(app, login, monkeypa
 # --- a server of the wrong kind ---------------------------------------------------------------------------------------
 
 
-def test_standalone_server_is_refused_with_the_two_lines_that_cure_it(make_app, standalone, _session_app):
-    _session_app.clear()
+def test_standalone_server_is_refused_with_the_two_lines_that_cure_it(make_app, standalone, _kept):
+    _kept.clear()
     site = make_app(MONGODB_SETTINGS={'DB': 'vulyk', 'HOST': f'mongodb://{standalone}/'})
     with pytest.raises(DatabaseError) as refusal:
         _db.prepare(site)
@@ -145,8 +145,8 @@ def test_standalone_server_is_refused_with_the_two_lines_that_cure_it(make_app, 
     assert ['--replSet' in cure[0], 'rs.initiate()' in cure[1], len(cure)] == [True, True, 2]
 
 
-def test_site_on_a_standalone_server_answers_503_and_writes_nothing(make_app, standalone, _session_app):
-    _session_app.clear()
+def test_site_on_a_standalone_server_answers_503_and_writes_nothing(make_app, standalone, _kept):
+    _kept.clear()
     site = make_app(MONGODB_SETTINGS={'DB': 'vulyk', 'HOST': f'mongodb://{standalone}/'})
     response = site.test_client().get('/')
     assert (response.status_code, 'rs.initiate()' in response.text) == (503, True)

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture
-def written(make_app, app, _session_app, tmp_path):
+def written(make_app, app, _kept, tmp_path):
     """Builds a site that logs into a file, lets it say something, and returns the file's text."""
 
     def write(**settings) -> str:
@@ -18,7 +18,7 @@ def written(make_app, app, _session_app, tmp_path):
         return path.read_text() if path.exists() else ''
 
     yield write
-    _session_app.clear()
+    _kept.clear()
     make_app()
 
 

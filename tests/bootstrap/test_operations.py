@@ -17,11 +17,11 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def away(make_app, app, closed_port, _session_app):
+def away(make_app, app, closed_port, _kept):
     """A browser at a site whose database is away."""
     site = make_app(MONGODB_SETTINGS={'DB': 'x', 'HOST': '127.0.0.1', 'PORT': closed_port}, MONGODB_TIMEOUT_SECONDS=0.1)
     yield site.test_client()
-    _session_app.clear()
+    _kept.clear()
     make_app()
 
 
@@ -107,7 +107,7 @@ def test_network_that_is_none_is_refused(make_app):
 
 
 @pytest.fixture
-def lines(make_app, app, _session_app, tmp_path):
+def lines(make_app, app, _kept, tmp_path):
     """Builds a site that logs JSON: ``lines(path, …)`` opens a page and returns what was written, and the response."""
 
     def open_page(path: str, **options) -> tuple[list[dict], object]:
@@ -121,7 +121,7 @@ def lines(make_app, app, _session_app, tmp_path):
         return [json.loads(line) for line in log.read_text().splitlines()], response
 
     yield open_page
-    _session_app.clear()
+    _kept.clear()
     make_app()
 
 

@@ -24,7 +24,6 @@ from werkzeug.wrappers import Response
 from tests import factories
 from tests.conftest import find_chromium
 from vulyk.blueprints.gamification import listeners
-from vulyk.bootstrap import _db
 from vulyk.cli.db import export_reports, load_files
 from vulyk.models.facts import check_facts
 from vulyk.models.user import User
@@ -182,22 +181,13 @@ def site_settings() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture(scope='session')
-def _ordinary_app() -> dict[str, Flask]:
-    return {}
-
-
 @pytest.fixture
-def app(_ordinary_app: dict, make_app: Callable[..., Flask], site_settings: dict[str, Any]) -> Iterator[Flask]:
+def app(keep: Callable[..., Flask], make_app: Callable[..., Flask], site_settings: dict[str, Any]) -> Iterator[Flask]:
     """A new application for a test that has settings, else one that all others share, and leave as it was."""
-    app = None if site_settings else _ordinary_app.get('app')
-    if app is None or _db._owner() is not app:
-        app = make_app(
-            **{'ENABLED_TASKS': PLUGINS, 'ENABLE_ADMIN': True, 'MONGODB_TIMEOUT_SECONDS': 10, **site_settings}
-        )
-        assert app.plugin_errors == {}
-    if not site_settings:
-        _ordinary_app['app'] = app
+    usual = {'ENABLED_TASKS': PLUGINS, 'ENABLE_ADMIN': True, 'MONGODB_TIMEOUT_SECONDS': 10}
+    app = make_app(**usual | site_settings) if site_settings else keep('browser', **usual)
+    assert app.plugin_errors == {}
+    factories.prepare(app)
     parts = [app.config, *map(vars, app.task_types.values())]
     before = [dict(part) for part in parts]
     yield app
@@ -212,7 +202,6 @@ def site(host: Host, app: Flask, tmp_path: Path) -> Iterator[Site]:
     """The site, its database empty but for the default group, which may do everything."""
     host.app = app
     with app.app_context():
-        factories.prepare(app)
         factories.make_group('default', list(app.task_types))
         yield Site(app, host.url, tmp_path)
         host.app = _closed

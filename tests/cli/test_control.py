@@ -122,8 +122,8 @@ def test_command_says_in_one_sentence_that_the_database_is_away(folder, closed_p
     assert 'Traceback' not in done.stderr
 
 
-def test_database_that_is_away_is_noticed_in_less_than_five_seconds(make_app, closed_port, _session_app):
-    _session_app.clear()
+def test_database_that_is_away_is_noticed_in_less_than_five_seconds(make_app, closed_port, _kept):
+    _kept.clear()
     away = make_app(MONGODB_SETTINGS={'DB': 'vulyk', 'HOST': '127.0.0.1', 'PORT': closed_port})
     start = time.monotonic()
     result = invoke(away, ['batches', 'del', '--bid', 'b1', '--yes'])

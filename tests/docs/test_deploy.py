@@ -77,7 +77,7 @@ def test_variables_of_the_containers_are_those_the_site_reads(service):
     assert set(variables(service)) <= known
 
 
-def test_site_is_built_from_the_settings_of_the_containers(make_app, app, monkeypatch, _session_app):
+def test_site_is_built_from_the_settings_of_the_containers(make_app, app, monkeypatch, _kept):
     for name, value in variables('web').items():
         monkeypatch.setenv(name, value)
     given = {key: value for key, value in runpy.run_path(str(FILES / 'container_settings.py')).items() if key.isupper()}
@@ -88,7 +88,7 @@ def test_site_is_built_from_the_settings_of_the_containers(make_app, app, monkey
     assert (options.username, options.password, options.source) == ('vulyk', 'a-password', 'admin')
     assert get_connection()._topology_settings.replica_set_name == 'vulyk'
     assert (site.config['SITE_URL'], site.config['BACKGROUND_THREAD']) == ('https://vulyk.example.org', False)
-    _session_app.clear()
+    _kept.clear()
     make_app()
 
 
@@ -147,7 +147,7 @@ def test_commands_of_a_page_exist(page):
 
 
 @pytest.fixture
-def new_site(make_app, app, tmp_path, settings, _session_app):
+def new_site(make_app, app, tmp_path, settings, _kept):
     """The site of the page about Debian: the example of settings, and what the page puts into it."""
     given = runpy.run_path(str(ROOT / 'local_settings.example.py'))
     block = LOCAL_SETTINGS.search(PAGES['index.rst'])[1]
@@ -159,7 +159,7 @@ def new_site(make_app, app, tmp_path, settings, _session_app):
     own |= {name: settings[name] for name in ('SECRET_KEY', 'MONGODB_SETTINGS')}
     empty_database()
     yield make_app(**own)
-    _session_app.clear()
+    _kept.clear()
     make_app()
 
 

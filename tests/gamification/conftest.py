@@ -13,7 +13,6 @@ from tests.gamification.play import Clock, Play
 from vulyk.blueprints.gamification import listeners
 from vulyk.blueprints.gamification.models.rules import forget_rules
 from vulyk.blueprints.gamification.models.task_types import AbstractGamifiedTaskType
-from vulyk.bootstrap import _db
 from vulyk.ext.worksession import WorkSessionManager
 from vulyk.models.stats import WorkSession
 
@@ -34,25 +33,19 @@ class OtherTaskType(AbstractGamifiedTaskType):
     type_name, name, template, redundancy = 'other_task', 'Other', 'index.html', 2
 
 
-@pytest.fixture(scope='session')
-def _game_app() -> dict:
-    return {}
-
-
 @pytest.fixture
-def app(_game_app: dict, make_app) -> Iterator[Flask]:
+def app(keep) -> Iterator[Flask]:
     """A site with the game, its context entered, its database empty but for the default group."""
-    app = _game_app.get('app')
-    if app is None or _db._owner() is not app:
-        app = _game_app['app'] = make_app(ENABLED_BLUEPRINTS=[BLUEPRINT], ENABLE_ADMIN=True, CURRENCY='EUR')
-        # The context of the tests is entered all the time: without this, a request would find the user of the one before.
-        app.teardown_request(lambda _: [g.pop(name, None) for name in ('_login_user', 'csp_nonce', 'frontend')])
-    else:
-        listeners.connect(app)
+    app = keep('game', ENABLED_BLUEPRINTS=[BLUEPRINT], ENABLE_ADMIN=True, CURRENCY='EUR')
+    listeners.disconnect(app)  # they are connected when it is built
+    listeners.connect(app)
+    # The context of the tests is entered all the time: without this, a request would find the user of the one before.
+    app.teardown_request_funcs[None] = [
+        lambda _: [g.pop(name, None) for name in ('_login_user', 'csp_nonce', 'frontend')]
+    ]
     for kind in (GameTaskType, OtherTaskType):
         app.task_types[kind.type_name] = kind({})
     with app.app_context():
-        factories.prepare(app)
         forget_rules()
         factories.make_group('default', list(app.task_types))
         yield app

@@ -37,6 +37,22 @@ def test_data_that_an_index_forbids_are_told_and_do_not_stop_the_site(app, caplo
         database.prepare()
 
 
+def test_indexes_are_those_that_mongoengine_would_make(app, caplog):
+    def indexes(model: type) -> dict:
+        found = model._get_collection().index_information()
+        return {name: {**facts, 'background': False} for name, facts in found.items()}
+
+    for model in database.MODELS:
+        model._get_collection().drop_indexes()
+        database.make_indexes()
+        made = indexes(model)
+        model._get_collection().drop_indexes()
+        model.ensure_indexes()
+        database.make_indexes()
+        assert indexes(model) == made
+    assert caplog.text == ''
+
+
 def test_preparing_twice_changes_nothing(app):
     before = AbstractTask._get_collection().index_information()
     database.prepare()

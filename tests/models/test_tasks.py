@@ -101,7 +101,7 @@ def test_answers_and_sessions_go_with_their_task_and_user(plain, delete):
 
 
 @pytest.fixture
-def reconnect(app, _session_app):
+def reconnect(app, _kept):
     """Connects mongoengine in another way; the next test gets a new application."""
 
     def connect_anew(*args, **kwargs):
@@ -109,7 +109,7 @@ def reconnect(app, _session_app):
         connect(*args, uuidRepresentation='standard', **kwargs)
 
     yield connect_anew
-    _session_app.clear()
+    _kept.clear()
 
 
 @pytest.fixture

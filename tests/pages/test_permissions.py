@@ -7,9 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests import permissions
-from tests.factories import empty_database, make_group, make_tasks, make_user
+from tests.factories import make_group, make_tasks, make_user
 from vulyk.blueprints.gamification import listeners
-from vulyk.bootstrap import _db
 from vulyk.models.user import User
 
 ARGUMENTS = {
@@ -30,22 +29,13 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture(scope='module')
-def _site() -> dict[str, Flask]:
-    return {}
-
-
 @pytest.fixture
-def app(_site, make_app):
+def app(keep):
     """A site with everything that can be switched on; its context is not entered, so that requests share nothing."""
-    if 'app' not in _site or _db._owner() is not _site['app']:
-        # Without tokens, which are not what is tried here.
-        _site['app'] = make_app(**permissions.SETTINGS, WTF_CSRF_METHODS=[])
-        listeners.disconnect(_site['app'])
-        _db.prepare(_site['app'])
-    empty_database()
+    app = keep('permissions', **permissions.SETTINGS, WTF_CSRF_METHODS=[])  # without tokens, which are not tried here
+    listeners.disconnect(app)
     make_group('default', ['plain_task'])
-    return _site['app']
+    return app
 
 
 @pytest.fixture

@@ -11,14 +11,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests import permissions
-from tests.factories import answer, empty_database, make_group, make_user
+from tests.factories import answer, make_group, make_user
 from tests.gamification.play import make_rule
 from tests.pages.test_permissions import path_of
 from tests.pseudo import outside, untranslated
 from vulyk import batches
 from vulyk.accounts import mails
 from vulyk.blueprints.gamification.models.foundations import FundModel
-from vulyk.bootstrap import _db
 from vulyk.jobs import DEAD, Job
 from vulyk.models.problems import Problem
 
@@ -45,20 +44,12 @@ IMAGE = {'image': 'a', 'question': '⟦Which?⟧', 'choices': ['⟦a⟧']}
 _HREF = re.compile(r'(?:href|action)="(/[^"#]*)"')
 
 
-@pytest.fixture(scope='module')
-def _site() -> dict[str, Flask]:
-    return {}
-
-
 @pytest.fixture
-def app(_site, make_app) -> Flask:
+def app(keep) -> Flask:
     """A site with everything switched on, in brackets, and empty."""
-    if 'app' not in _site or _db._owner() is not _site['app']:
-        _site['app'] = make_app(**SETTINGS)
-        _db.prepare(_site['app'])
-    empty_database()
-    make_group('default', list(_site['app'].task_types))
-    return _site['app']
+    app = keep('pseudo', **SETTINGS)
+    make_group('default', list(app.task_types))
+    return app
 
 
 @pytest.fixture

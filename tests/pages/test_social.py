@@ -7,15 +7,13 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from flask import Flask
 from social_core.exceptions import AuthCanceled, AuthConfigurationError, AuthProviderError
 from werkzeug.test import TestResponse
 
-from tests.factories import empty_database, make_group, make_user
+from tests.factories import make_group, make_user
 from tests.pages.provider import agree, decline, leave, running_provider, settings_for, sign_in
 from vulyk import social
 from vulyk.accounts import newcomers, services
-from vulyk.bootstrap import _db
 from vulyk.models.exc import InitializationError
 from vulyk.models.social import SocialAccount, SocialNonce
 from vulyk.models.user import User
@@ -27,20 +25,12 @@ def provider():
         yield address
 
 
-@pytest.fixture(scope='module')
-def _site() -> dict[str, Flask]:
-    return {}
-
-
 @pytest.fixture
-def app(_site, make_app, provider):
+def app(keep, provider):
     """A site that trusts the provider. Its context is not entered: requests share nothing."""
-    if 'app' not in _site or _db._owner() is not _site['app']:
-        _site['app'] = make_app(**settings_for(provider))
-        _db.prepare(_site['app'])
-    empty_database()
+    app = keep('social', **settings_for(provider))
     make_group('default', ['plain_task'])
-    return _site['app']
+    return app
 
 
 def who(browser) -> str | None:

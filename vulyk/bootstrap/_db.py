@@ -1,6 +1,5 @@
 """Connects mongoengine, whose registry is global: the application created last owns it."""
 
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from vulyk.texts import gettext, told
 if TYPE_CHECKING:
     from flask import Flask
 
-_owner: 'weakref.ref[Flask] | None' = None
 _connected: list[dict[str, Any]] | None = None  # the settings of the owner's connections, which may outlive it
 _KEY = 'vulyk_database'
 
@@ -39,7 +37,7 @@ class MongoEngine(flask_mongoengine.MongoEngine):
 
 def init(app: 'Flask') -> MongoEngine:
     """Make this application the owner of the connection; no server is asked before the first request or command."""
-    global _owner, _connected
+    global _connected
     app.config['MONGODB_SETTINGS'] = settings = _connection_settings(app)
     db = MongoEngine()
     try:
@@ -48,7 +46,7 @@ def init(app: 'Flask') -> MongoEngine:
         raise InitializationError(gettext('MONGODB_SETTINGS cannot be used: %(reason)s', reason=error)) from error
     app.json.sort_keys = False  # set here, because flask-mongoengine has just put its own JSON provider in place
     app.json.ensure_ascii = False
-    _owner, _connected = weakref.ref(app), settings
+    _connected = settings
     app.extensions[_KEY] = {'prepared': False, 'settings': settings}
 
     @app.before_request
@@ -74,13 +72,17 @@ def prepare(app: 'Flask') -> None:
 
 def check_owner(app: 'Flask') -> None:
     """Refuse an application whose database connection has been taken over by a newer one with another database."""
+    if not is_connected(app):
+        raise RuntimeError(
+            'Another create_app() has taken over the database connection since this application was created; '
+            'use the newest application only, or create this one again.'
+        )
+
+
+def is_connected(app: 'Flask') -> bool:
+    """Whether the database connection is that of this application, or it has none of its own."""
     state = app.extensions.get(_KEY)
-    if state is None or state['settings'] == _connected:
-        return
-    raise RuntimeError(
-        'Another create_app() has taken over the database connection since this application was created; '
-        'use the newest application only, or create this one again.'
-    )
+    return state is None or state['settings'] == _connected
 
 
 def _connection_settings(app: 'Flask') -> list[dict[str, Any]]:
