@@ -6,6 +6,9 @@ ARGS =
 PYTHON = python3
 OIDC_PROVIDER = 9.13.3
 
+# The tests start two hundred processes; each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PLUGINS := $(patsubst %/setup.py,-e %,$(wildcard plugins/*/setup.py))
 SETUP := setup.py pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
 

@@ -209,10 +209,10 @@ def test_batch_that_opens_while_somebody_notes_it_as_finished_is_served(variant,
 
 @pytest.mark.parametrize('mine', [0, 19, 20, 21, 40, 59])
 def test_tasks_that_return_in_the_same_moment_are_all_found(variant, clock, mine):
-    kind, user, holder = variant(redundancy=2), make_user(), make_user()
+    kind, user, holder, other = variant(redundancy=2), make_user(), make_user(), make_user()
     tasks = make_tasks(kind, 60)
     for number, task in enumerate(tasks):
-        hold(kind, task, holder, *([] if number < mine else [make_user()]))
+        hold(kind, task, holder, *([] if number < mine else [other]))
         if number < mine:
             answer(kind, task, user)
     AbstractTask.objects.update(set__lane='returned', set__returned=clock(), set__leases=[], set__expiry=None)
