@@ -19,7 +19,7 @@ from vulyk import backup, control, jobs
 from vulyk.accounts import mails, services
 from vulyk.backup import BackupError
 from vulyk.ext import consistency
-from vulyk.models import media, schema
+from vulyk.models import database, media, schema
 from vulyk.models.audit import AuditRecord
 from vulyk.models.exc import DatabaseError
 from vulyk.models.social import SocialAccount
@@ -35,6 +35,13 @@ def stored() -> dict[str, list]:
     names = sorted(name for name in get_db().list_collection_names() if not name.startswith('system.'))
     found = {name: list(get_db()[name].find(sort=[('_id', 1)])) for name in names}
     return {name: documents for name, documents in found.items() if documents}
+
+
+@pytest.fixture(autouse=True)
+def _indexes(app):
+    """As they were: a restore makes its collections anew, and its indexes at the end."""
+    yield
+    database.make_indexes()
 
 
 @pytest.fixture
