@@ -21,7 +21,7 @@ run: .venv/for-run ## the site with demo projects at http://127.0.0.1:5000 [PORT
 	@exec .venv/bin/python manage.py demo --port "$(PORT)" --instance "$(INSTANCE)"
 
 test: .venv/for-development ## all tests but the long ones [ARGS='-k name']
-	.venv/bin/python -m pytest -n 2 -m 'not soak' $(ARGS)
+	.venv/bin/python -m pytest -n 3 --dist worksteal -m 'not soak' $(ARGS)
 
 soak: .venv/for-development ## the long tests: loads, three database nodes, a million tasks [ARGS='-k name']
 	.venv/bin/python -m pytest -m soak $(ARGS)
