@@ -84,12 +84,13 @@ def answers_json(view: View) -> View:
 
 def close_site() -> 'ResponseReturnValue | None':
     """While ``SITE_IS_CLOSED``, only admins see more than the holding page and the way to sign in."""
-    if not current_app.config['SITE_IS_CLOSED'] or request.endpoint in ALWAYS_OPEN:
+    endpoint = request.endpoint or ''
+    if not current_app.config['SITE_IS_CLOSED'] or endpoint in ALWAYS_OPEN or endpoint.endswith('.static'):
         return None
     if current_user.is_admin() or finishes_task_in_hand():
         return None
     g.site_closed = True
-    if getattr(current_app.view_functions.get(request.endpoint or ''), 'answers_json', False):
+    if getattr(current_app.view_functions.get(endpoint), 'answers_json', False):
         abort(
             HTTPStatus.UNAVAILABLE, gettext('The site is closed for a while. Your answer is not lost: try again later.')
         )

@@ -235,3 +235,11 @@ def test_scripts_styles_and_pictures_are_served(client):
     for name in ('game.js', 'game.css', 'badges/cell.svg', 'badges/first-cell.svg'):
         with client.get(f'/gamification/static/{name}?v=1') as answer:
             assert (answer.status_code, answer.cache_control.max_age) == (200, 365 * 24 * 3600)
+
+
+def test_closed_site_has_its_styles(app, login, member, monkeypatch):
+    monkeypatch.setitem(app.config, 'SITE_IS_CLOSED', True)
+    browser = login(member)
+    styles = re.findall(r'href="(/[^"]+\.css[^"]*)"', browser.get('/').text)
+    assert any('/gamification/' in style for style in styles)
+    assert {browser.get(style, buffered=True).status_code for style in styles} == {200}
