@@ -167,6 +167,23 @@ def test_axe_finds_nothing_where_a_form_was_refused(own_page, site, watch, user,
         signed_in(page, user)
 
 
+@pytest.mark.parametrize(
+    ('setting', 'value', 'part'), [('TERMS_VERSION', '2', '#agree'), ('SITE_IS_CLOSED', True, '#holding-page')]
+)
+def test_axe_finds_nothing_on_a_page_that_stands_before_all_others(
+    own_page, site, watch, user, signed_in, setting, value, part
+):
+    page = prepare(signed_in(own_page, user))
+    site.app.config[setting] = value
+    if setting == 'SITE_IS_CLOSED':
+        watch.expect_status(503, '/me')
+    for language in LANGUAGES:
+        read_in(language, page, user)
+        page.goto('/me')
+        expect(page.locator(part)).to_be_visible()
+        expect_no_complaint(page, language)
+
+
 # --- without a mouse, without eyes ------------------------------------------------------------------------------------
 
 # The Tab key goes round once: whatever has the focus and shows no sign of it, by outline or shadow, or is out of sight.
