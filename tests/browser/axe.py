@@ -6,7 +6,7 @@ import axe_playwright_python
 from playwright.sync_api import Page
 
 AXE = (Path(axe_playwright_python.__file__).parent / 'axe.min.js').read_text(encoding='utf-8')
-COLOURS = ['color-contrast', 'link-in-text-block']  # the rules that can find something else in the dark
+COLOURS = ['color-contrast', 'link-in-text-block']  # the rules that can find something else in another theme
 RUN = """
     async only => {
         const rules = {'target-size': {enabled: true}};  // of WCAG 2.2 AA, and the only one of it that is not on by itself
@@ -23,9 +23,10 @@ def prepare(page: Page) -> Page:
     return page
 
 
-def complaints(page: Page) -> list[str]:
-    """What is wrong with the page as it is, in light and in dark: all rules, then in the dark those of colours."""
-    page.emulate_media(color_scheme='light', reduced_motion='reduce')  # nothing is on its way to another colour
-    found = page.evaluate(RUN, None)
-    page.emulate_media(color_scheme='dark')
-    return [*found, *(f'dark: {one}' for one in page.evaluate(RUN, COLOURS))]
+def complaints(page: Page, scheme: str) -> list[str]:
+    """What is wrong with the page as it is: all rules in light or in dark, then those of colours in the other."""
+    found = []
+    for name in ('light', 'dark'):
+        page.emulate_media(color_scheme=name, reduced_motion='reduce')  # nothing is on its way to another colour
+        found += [f'{name}: {one}' for one in page.evaluate(RUN, None if name == scheme else COLOURS)]
+    return found
