@@ -42,6 +42,13 @@ def site(site):
 
 def faults(page: Page) -> list[str]:
     """What is not translated on the page as it is, and whether it is scrolled sideways, also from right to left."""
+    if not _faults(page):
+        return []
+    page.wait_for_load_state('networkidle')  # something may have been on its way
+    return _faults(page)
+
+
+def _faults(page: Page) -> list[str]:
     found = untranslated(page.content())
     for direction, options in (('ltr', PHONE), ('rtl', PHONE), ('ltr', DESKTOP)):
         page.set_viewport_size(options['viewport'])
