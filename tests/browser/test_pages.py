@@ -289,7 +289,7 @@ def test_page_of_a_task_shows_who_made_it(page, site, user, signed_in):
     site.load_samples('transcription', 1)
     open_project(signed_in(page, user), 'transcription')
     credit = page.locator('#vk-batch')
-    expect(credit).to_contain_text('Johannes Baiter, archiscribe.jbaiter.de')
+    expect(credit).to_contain_text('Johannes Baiter and the volunteers of archiscribe.jbaiter.de')
     expect(page.locator('#vt-text')).to_have_attribute('lang', 'de')
     expect(credit.get_by_role('link', name='CC BY 4.0')).to_be_visible()
 
