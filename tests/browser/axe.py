@@ -6,6 +6,8 @@ import axe_playwright_python
 from playwright.sync_api import Page
 
 AXE = (Path(axe_playwright_python.__file__).parent / 'axe.min.js').read_text(encoding='utf-8')
+# In which theme a page is looked at by all rules, language by language; those of colours are for both.
+LANGUAGES = {'en': 'light', 'uk': 'dark'}
 COLOURS = ['color-contrast', 'link-in-text-block']  # the rules that can find something else in another theme
 RUN = """
     async only => {

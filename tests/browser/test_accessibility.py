@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
 
 from tests import factories
-from tests.browser.axe import complaints, prepare
+from tests.browser.axe import LANGUAGES, complaints, prepare
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.work import answers_of, notice, open_project, shown_after, skip, submit, width_of
 from tests.gamification.conftest import BLUEPRINT
@@ -16,11 +16,6 @@ from tests.gamification.test_api import make_fund, picture
 from vulyk.accounts.models import REGISTER, RESET, Link
 from vulyk.models.tasks import AbstractTask
 from vulyk.models.user import User
-
-LANGUAGES = {
-    'en': 'light',
-    'uk': 'dark',
-}  # and the theme in which all rules are looked at; those of colours are in both
 
 PLACES = {'type_id': 'images', 'invitation': ''}  # in addresses; pages that need something else are looked at below
 
@@ -88,7 +83,7 @@ def test_axe_finds_nothing_on_any_page(own_page, site, signed_in, watch):
                 found[language, address] = complaints(page, LANGUAGES[language])
                 if language == 'uk' and not address.startswith(
                     '/admin/'
-                ):  # its words are longer; tables there are wide
+                ):  # whose tables are wide; its words are longer
                     page.set_viewport_size({'width': 320, 'height': 256})  # 1280 × 1024 enlarged to 400 %
                     found[language, address] += [] if width_of(page) <= 320 else ['is scrolled sideways when enlarged']
                     page.set_viewport_size(DESKTOP['viewport'])

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import LANGUAGES, complaints, prepare
 from tests.pages.provider import running_provider, settings_for
 from vulyk.models.social import SocialAccount
 from vulyk.models.user import User
@@ -72,6 +73,20 @@ def test_who_declines_is_told_so_and_can_try_again(page, watch):
     page.get_by_role('link', name='Back to signing in').click()
     expect(page.get_by_role('button', name='Library card')).to_be_visible()
     assert User.objects.count() == 0
+
+
+def test_axe_finds_nothing_on_the_pages_about_services(page, watch):
+    prepare(page)
+    watch.expect_status(400, '/complete/oidc/')
+    for language, theme in LANGUAGES.items():
+        page.set_extra_http_headers({'Accept-Language': language})
+        for address in ('/sign-in', '/login/oidc/', '/complete/oidc/'):
+            page.goto(address)
+            assert (address, page.locator('html').get_attribute('lang'), complaints(page, theme)) == (
+                address,
+                language,
+                [],
+            )
 
 
 def test_way_back_works_once_and_with_its_own_state_only(page, watch):
