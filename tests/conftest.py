@@ -97,11 +97,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, the others in the order that chance has given them: who gets a long one last lets others wait."""
-    items.sort(
-        key=lambda item: (
-            not any(item.path.is_relative_to(TESTS / folder) for folder in ('packaging', 'faults', 'browser'))
-        )
-    )
+    long = ('packaging', 'faults', 'browser')
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in long)
 
 
 def _remove_folder() -> None:

@@ -185,9 +185,12 @@ def site_settings() -> dict[str, Any]:
 def app(keep: Callable[..., Flask], make_app: Callable[..., Flask], site_settings: dict[str, Any]) -> Iterator[Flask]:
     """A new application for a test that has settings, else one that all others share, and leave as it was."""
     usual = {'ENABLED_TASKS': PLUGINS, 'ENABLE_ADMIN': True, 'MONGODB_TIMEOUT_SECONDS': 10}
-    app = make_app(**usual | site_settings) if site_settings else keep('browser', **usual)
+    if site_settings:
+        app = make_app(**usual | site_settings)
+        factories.prepare(app)
+    else:
+        app = keep('browser', **usual)
     assert app.plugin_errors == {}
-    factories.prepare(app)
     parts = [app.config, *map(vars, app.task_types.values())]
     before = [dict(part) for part in parts]
     yield app
