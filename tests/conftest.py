@@ -30,6 +30,14 @@ sys.path.insert(0, str(FIXTURES))
 
 _FOLDER = 'VULYK_TEST_FOLDER'
 _IN_MEMORY = Path('/dev/shm')
+# A server keeps what it may be asked about five minutes later, and saves itself every minute: a twelfth of its work here.
+_CARELESS = {
+    'minSnapshotHistoryWindowInSeconds': 0,
+    'syncdelay': 600,
+    'journalCommitInterval': 500,
+    'enableFlowControl': False,
+    'ttlMonitorEnabled': False,
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,13 +125,16 @@ def test_folder() -> Path:
 def mongo_uri(test_folder: Path) -> str:
     """The address of the MongoDB that all tests share; each worker uses its own database."""
     address = mongod.acquire(test_folder / 'mongo')
-    _forget_at_a_crash(address)
+    with pymongo.MongoClient(address) as client:
+        _forget_at_a_crash(client)
+        for name, value in _CARELESS.items():
+            client.admin.command('setParameter', 1, **{name: value})
     return address
 
 
-def _forget_at_a_crash(address: str) -> None:
+def _forget_at_a_crash(client: pymongo.MongoClient) -> None:
     """Let no write wait for the journal: nobody will miss what this server loses if it is killed, and a tenth is saved."""
-    with pymongo.MongoClient(address) as client, suppress(OperationFailure):  # of two workers at once one comes second
+    with suppress(OperationFailure):  # of two workers at once one comes second
         config = client.admin.command('replSetGetConfig')['config']
         if config['writeConcernMajorityJournalDefault']:
             changed = {**config, 'version': config['version'] + 1, 'writeConcernMajorityJournalDefault': False}

@@ -143,6 +143,14 @@ def look_at_every_state(page: Page, language: str) -> None:
     expect_no_complaint(page, language)
 
 
+def test_axe_is_asked_again_about_a_page_that_changes_in_one_theme_only(own_page):
+    page = prepare(own_page)
+    page.goto('/')
+    assert complaints(page, 'light') == []
+    page.locator('h1').evaluate('heading => { heading.style.color = "#333"; }')
+    assert [said[:20] for said in complaints(page, 'light')] == ['dark: color-contrast']
+
+
 def test_axe_finds_nothing_where_a_form_was_refused(own_page, site, watch, user, signed_in):
     page = prepare(own_page)
     watch.expect_status(422, '/register')

@@ -1,5 +1,6 @@
 """A database of the older version: amounts as binary fractions, ids of rules that nobody can make again."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -20,13 +21,14 @@ from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.foundations import FundModel
 from vulyk.blueprints.gamification.models.rules import AwardModel, RuleModel
 from vulyk.blueprints.gamification.models.state import UserStateModel
+from vulyk.models.database import make_indexes
 from vulyk.models.tasks import AbstractAnswer
 
 OLD_ID, LATER = '7345716447637073846', '2019,05,06,07,08,10,000001'
 
 
 @pytest.fixture
-def old(app, play, member) -> dict:
+def old(app, play, member) -> Iterator[dict]:
     """Three answers in an open batch, one in a closed one, a donation, a badge: as the older version stored them."""
     listeners.disconnect(app)
     answers = [play.answer(member, task) for task in play.tasks(3, batch='open', coins_per_task=0.1)]
@@ -80,7 +82,10 @@ def old(app, play, member) -> dict:
             'lastChanged': LATER,
         }
     )
-    return {'answers': answers}
+    yield {'answers': answers}
+    FundModel.objects.delete()
+    FundModel._get_collection().drop_indexes()
+    make_indexes()
 
 
 def migrate(*, dry_run: bool = False) -> list[str]:

@@ -158,6 +158,7 @@ def old(app) -> dict[str, list[dict[str, Any]]]:
     fill(database)
     yield database
     empty_database()
+    get_db()['gamification.funds'].drop_indexes()
     migrations.database.make_indexes()
 
 
