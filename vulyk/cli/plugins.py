@@ -5,10 +5,11 @@ import keyword
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from importlib.resources import as_file, files
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +36,16 @@ class Plugin(NamedTuple):
 
 def installed() -> list[Plugin]:
     """The packages with task types that Python finds: named ``vulyk_…``, or of distributions that need Vulyk."""
-    return [plugin for package in sorted(_candidates()) if (plugin := look_at(package)) is not None]
+    distributions = metadata.packages_distributions()  # once: it reads the files of all that is installed
+    found = []
+    for package in sorted(_candidates(distributions)):
+        names = distributions.get(package)
+        found.append(look_at(package, metadata.version(names[0]) if names else ''))
+    return [plugin for plugin in found if plugin is not None]
 
 
-def look_at(package: str) -> Plugin | None:
+def look_at(package: str, version: str = '') -> Plugin | None:
     """The task type of a package; None if it has no module ``models.task_types``."""
-    version = ''.join(_versions(package))
     try:
         if find_spec(f'{package}.models.task_types') is None:
             return None
@@ -65,23 +70,15 @@ def task_types_in(package: str) -> Iterator[type[AbstractTaskType]]:
             yield value
 
 
-def _candidates() -> set[str]:
+def _candidates(distributions: Mapping[str, Sequence[str]]) -> set[str]:
     named = {module.name for module in pkgutil.iter_modules() if module.ispkg and module.name.startswith('vulyk_')}
-    needing = {package for package, names in _distributions().items() if any(map(_needs_vulyk, names))}
+    needy = {name for name in {*chain(*distributions.values())} if _needs_vulyk(name)}
+    needing = {package for package, names in distributions.items() if not needy.isdisjoint(names)}
     return {package for package in named | needing if package.isidentifier()}
-
-
-def _distributions() -> dict[str, list[str]]:
-    return {package: list(names) for package, names in metadata.packages_distributions().items()}
 
 
 def _needs_vulyk(distribution: str) -> bool:
     return any(one.split(';')[0].strip().lower() == 'vulyk' for one in metadata.requires(distribution) or ())
-
-
-def _versions(package: str) -> Iterator[str]:
-    for name in _distributions().get(package, [])[:1]:
-        yield metadata.version(name)
 
 
 @click.group('plugin')

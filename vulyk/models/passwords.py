@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Literal
 
 import argon2
-import zxcvbn
 from flask_babel import gettext
 
 MIN_LENGTH = 8
@@ -37,6 +36,8 @@ def check(password: str, known: Iterable[str] = ()) -> None:
     :param known: name and address of the user.
     :raises PasswordError: too short, too long, or guessed with less than a million tries.
     """
+    import zxcvbn  # only here: its lists of words would delay every command
+
     if len(password) < MIN_LENGTH:
         raise PasswordError('short')
     if len(password) > MAX_LENGTH:
