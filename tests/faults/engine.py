@@ -208,7 +208,7 @@ def drain(
                 continue
             if response.status_code == 404:
                 if response.json['result'].get('waiting'):
-                    time.sleep(0.05)
+                    time.sleep(0.25)  # asking all the time would take the processor from whoever is waited for
                     continue
                 open_for_me = {'closed': {'$ne': True}, 'usersProcessed': {'$ne': ObjectId(user)}}
                 left = get_db().tasks.find_one(open_for_me)
