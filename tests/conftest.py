@@ -30,9 +30,8 @@ sys.path.insert(0, str(FIXTURES))
 
 _FOLDER = 'VULYK_TEST_FOLDER'
 _IN_MEMORY = Path('/dev/shm')
-# A server keeps what it may be asked about five minutes later, and saves itself every minute: a twelfth of its work here.
+# A server saves itself every minute and looks after what tests do not have; that is part of its work here.
 _CARELESS = {
-    'minSnapshotHistoryWindowInSeconds': 0,
     'syncdelay': 600,
     'journalCommitInterval': 500,
     'enableFlowControl': False,
