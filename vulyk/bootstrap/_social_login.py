@@ -1,5 +1,6 @@
 """Who is signed in, and how people sign in through other services."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import social_flask.routes
@@ -17,7 +18,7 @@ from vulyk.models import database
 from vulyk.models.exc import InitializationError, RateLimitError
 from vulyk.models.progress import Progress
 from vulyk.models.social import SocialAccount, SocialAssociation, SocialCode, SocialNonce, SocialPartial
-from vulyk.models.user import Anonymous, User
+from vulyk.models.user import ALONG, Anonymous, User
 from vulyk.pages import enter, limit_attempts, safe_path
 from vulyk.utils import HTTPStatus
 
@@ -40,6 +41,7 @@ def init_social_login(app: 'Flask', db: 'MongoEngine') -> None:
     manager.login_message = None
     manager.user_loader(load_user)
     manager.init_app(app)
+    app.extensions[ALONG] = {'next_page': lambda type_id: partial(Progress.along, type_id)}
 
     social.init(app)
     database.add_models(SocialAccount, SocialNonce, SocialAssociation, SocialCode, SocialPartial)
@@ -51,11 +53,9 @@ def init_social_login(app: 'Flask', db: 'MongoEngine') -> None:
 
 
 def load_user(text: str) -> User | None:
-    """Who a cookie names. A request for the next task is going to need his progress: one question gets both."""
-    if request.endpoint != 'next_page' or not request.view_args:
-        return User.get_by_session(text)
-    type_id = request.view_args['type_id']
-    return User.get_by_session(text, lambda user_id: (Progress._get_collection_name(), Progress.key(type_id, user_id)))
+    """Who a cookie names, and what the request is going to need with him: one question gets both."""
+    along = current_app.extensions[ALONG].get(request.endpoint)
+    return User.get_by_session(text, along and along(**(request.view_args or {})))
 
 
 def prepare_social_request() -> None:

@@ -14,7 +14,7 @@ from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
-from vulyk.models.transaction import AT_ONCE, after_commit
+from vulyk.models.transaction import UNCONFIRMED, after_commit
 from vulyk.utils import aware
 
 
@@ -38,7 +38,10 @@ class WorkSessionManager:
         self.open(task.id, task.task_type, user_id)
 
     def open(self, task_id: str, task_type: str, user_id: ObjectId) -> None:
-        """The same for those who have no document of the task."""
+        """The same for those who have no document of the task.
+
+        Nobody waits for it. Should it get lost with its server, the session begins with the answer.
+        """
         new = {
             '_cls': self.work_session._class_name,
             'user': user_id,
@@ -47,8 +50,8 @@ class WorkSessionManager:
             'start_time': self.clock(),
             'activity': 0,
         }
-        with suppress(DuplicateKeyError):  # there is one
-            self.work_session._get_collection().with_options(write_concern=AT_ONCE).insert_one(new)
+        with suppress(DuplicateKeyError):  # there is one; MongoDB does not even say so
+            self.work_session._get_collection().with_options(write_concern=UNCONFIRMED).insert_one(new)
 
     def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:
         """Add seconds of real work to the open session.
@@ -104,15 +107,22 @@ class WorkSessionManager:
             facts |= {'zone': zone, 'localDate': now.astimezone(zones.load(zone)).date().isoformat()}
         open_one = {'user': user_id, 'task': task.id, 'end_time': None}
         try:
-            before = self.work_session._get_collection().find_one_and_update(
-                open_one, [{'$set': facts}], {'start_time': 1}, upsert=True
+            before = (
+                self.work_session._get_collection().find_one_and_update(
+                    open_one, [{'$set': facts}], {'start_time': 1, 'activity': 1}, upsert=True
+                )
+                or {}
             )
         except DuplicateKeyError as error:
             raise WorkSessionUpdateError(
                 gettext('The work session of this user for task %(task)s is finished already.', task=task.id)
             ) from error
+        lasted = (now - aware(before['start_time'])).total_seconds() if before else 0.0
+        if answer.circumstances is not None:
+            answer.circumstances.ended = now
+            answer.circumstances.seconds = min((before.get('activity') or 0) + activity, int(lasted))
         after_commit(lambda: tell_task_done(self, answer))
-        return (now - aware(before['start_time'])).total_seconds() if before else float(activity)
+        return lasted if before else float(activity)
 
     def delete_work_session(self, task: AbstractTask, user_id: ObjectId) -> None:
         """Forget the open session of a skipped task.

@@ -22,8 +22,8 @@ class AnswerLimits:
 NO_LIMITS = AnswerLimits()
 
 
-def count_answer(user: User, now: datetime, limits: AnswerLimits) -> None:
-    """Count an answer in the user's total and in his pace, by one command.
+def count_answer(user: User, now: datetime, limits: AnswerLimits) -> int | None:
+    """Count an answer in the user's total and in his pace, by one command; returns the total, None without an account.
 
     In the transaction of the answer: what is refused has not been counted, and two requests cannot pass each other.
 
@@ -46,7 +46,7 @@ def count_answer(user: User, now: datetime, limits: AnswerLimits) -> None:
         return_document=ReturnDocument.AFTER,
     )
     if counted is None:
-        return
+        return None
     if counted.get('active') is False:
         raise TaskPermissionError(gettext('This account has been switched off.'))
     if 0 < limits.per_minute < counted['pace']['number']:
@@ -54,3 +54,4 @@ def count_answer(user: User, now: datetime, limits: AnswerLimits) -> None:
     old_enough = user.id.generation_time + limits.new_for
     if 0 < limits.of_new_accounts < counted['processed'] and now < old_enough:
         raise RateLimitError(int((old_enough - now).total_seconds()) + 1, is_new_account=True)
+    return int(counted['processed'])

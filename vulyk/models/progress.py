@@ -49,6 +49,11 @@ class Progress(Document):
         return f'{task_type}:{user_id}'
 
     @classmethod
+    def along(cls, task_type: str, user_id: ObjectId) -> tuple[str, str, str]:
+        """What :meth:`User.take_along` finds it by."""
+        return cls._get_collection_name(), '_id', cls.key(task_type, user_id)
+
+    @classmethod
     def raw(cls, task_type: str, user_id: ObjectId) -> dict[str, Any]:
         """The stored document; an empty one if there is none yet."""
         return cls._get_collection().find_one({'_id': cls.key(task_type, user_id)}) or {}

@@ -37,7 +37,16 @@ from vulyk.models.fields import check_storable
 from vulyk.models.pace import NO_LIMITS, AnswerLimits, count_answer
 from vulyk.models.progress import Progress, position
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import AbstractAnswer, AbstractTask, Batch, Closing, Load, far_from_done, public_facts
+from vulyk.models.tasks import (
+    AbstractAnswer,
+    AbstractTask,
+    Batch,
+    Circumstances,
+    Closing,
+    Load,
+    far_from_done,
+    public_facts,
+)
 from vulyk.models.transaction import after_commit, in_transaction, is_in_transaction
 from vulyk.models.user import User
 from vulyk.utils import accepts, aware
@@ -382,7 +391,7 @@ class AbstractTaskType:
         return _overrides(self, '_get_next_task')
 
     def _assigner(self, user: User) -> Assigner:
-        known = user.take_along(Progress.key(self.type_name, user.id))
+        known = user.take_along(*Progress.along(self.type_name, user.id))
         return Assigner(self, user.id, now=self.clock(), lease=self.lease, progress=known)
 
     def _document(self, raw: dict[str, Any]) -> AbstractTask:
@@ -502,7 +511,7 @@ class AbstractTaskType:
             answer.signal_due = now + counting.SIGNAL_GRACE
         if before and not leases.is_open(before, self.redundancy):
             answer.extra = True
-        count_answer(user, now, limits)
+        answer.circumstances = Circumstances(total=count_answer(user, now, limits))
         try:
             answer.save(force_insert=True)
         except ValidationError as error:  # of a field that the plugin has added to its document

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -228,13 +229,29 @@ def public_facts(stored: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Circumstances:
+    """What is known of an answer while it is stored.
+
+    :param total: how many answers its author has then, None without an account.
+    :param ended: when the work session ended, and after how many ``seconds`` of work; None where a plugin keeps its own.
+    """
+
+    total: int | None
+    ended: datetime | None = None
+    seconds: int = 0
+
+
 class AbstractAnswer(Document):
     """What one user said about one task; at most one per user and task. Subclass it in a plugin.
 
     ``extra`` marks an answer that came when the task had enough already: stored and exported, but not counted. ``too_fast``
     marks one that came sooner after its task than ``MIN_TASK_SECONDS``; it counts like any other.
-    ``signal_due`` is set until every receiver of ``on_task_done`` has been told.
+    ``signal_due`` is set until every receiver of ``on_task_done`` has been told. ``circumstances`` are not stored: receivers
+    who are told at once need not ask for them.
     """
+
+    circumstances: Circumstances | None = None
 
     task = ReferenceField(AbstractTask, reverse_delete_rule=CASCADE, required=True)
     created_by = ReferenceField(User, reverse_delete_rule=CASCADE, required=True, db_field='createdBy')

@@ -31,7 +31,10 @@ DEFAULT_GROUP = 'default'
 MIN_PASSWORD_LENGTH = passwords.MIN_LENGTH
 MAX_SESSIONS = 50  # of one user; whoever signs in once more ends the oldest
 SEEN_EVERY = timedelta(hours=1)
-Along = Callable[[ObjectId], tuple[str, str]]  # from the id of a user to a collection and an _id
+# From the id of a user to a collection, and the field and value that find a document of it.
+Along = Callable[[ObjectId], tuple[str, str, Any]]
+# In ``app.extensions``: ``{endpoint: function}``, from the arguments of its URL to what requests are going to need.
+ALONG = 'vulyk_along'
 GROUP_ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_]{1,99}\Z')
 
 
@@ -115,7 +118,7 @@ class User(Document, UserMixin):
     }
 
     session_id = ''  # of the session this document was loaded for
-    taken_along: dict[str, dict[str, Any]] | None = None  # see take_along
+    taken_along: dict[tuple[str, str, Any], dict[str, Any]] | None = None  # see take_along
 
     def __str__(self) -> str:
         return str(self.username)
@@ -137,17 +140,17 @@ class User(Document, UserMixin):
         if along is None:
             found = users.find_one(where)
         else:
-            collection, key = along(where['_id'])
-            lookup = {'from': collection, 'pipeline': [{'$match': {'_id': key}}], 'as': 'along'}
+            collection, field, value = along(where['_id'])
+            lookup = {'from': collection, 'pipeline': [{'$match': {field: value}}], 'as': 'along'}
             found = next(users.aggregate([{'$match': where}, {'$lookup': lookup}]), None)
         return found if found and found.get('active') is True else None
 
-    def take_along(self, key: str) -> dict[str, Any] | None:
-        """The document of that ``_id`` that was read together with this one, {} if there was none; once: it grows old.
+    def take_along(self, collection: str, field: str, value: Any) -> dict[str, Any] | None:
+        """The document with that value which was read together with this one, {} if there was none; once: it grows old.
 
         None if it was not read.
         """
-        return self.taken_along.pop(key, None) if self.taken_along else None
+        return self.taken_along.pop((collection, field, value), None) if self.taken_along else None
 
     @classmethod
     def get_by_email(cls, email: str) -> Self | None:
@@ -228,7 +231,7 @@ class User(Document, UserMixin):
         user = cls._from_son(found)
         user.session_id = session_id
         if along is not None:
-            user.taken_along = {along(user.id)[1]: others[0] if others else {}}
+            user.taken_along = {along(user.id): others[0] if others else {}}
         return user
 
     def start_session(
