@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mongoengine.connection import get_db
 
 from tests.gamification.play import make_sessions, new_rule
 from vulyk.blueprints.gamification.core.queries import MongoRuleExecutor, MongoRuleQueryBuilder
@@ -146,6 +147,32 @@ def test_open_sessions_do_not_count(app):
     user_id = ObjectId()
     WorkSession._get_collection().insert_one({'user': user_id, 'task': 't', 'start_time': at('2026-06-01 10:00')})
     assert not MongoRuleExecutor.achieved(user_id, new_rule(tasks_number=1), WorkSession.objects)
+
+
+@pytest.mark.parametrize('semantics', [VULYK, CALENDAR])
+@pytest.mark.parametrize(
+    'facts',
+    [
+        {'tasks_number': 2},
+        {'tasks_number': 2, 'days_number': 3},
+        {'tasks_number': 2, 'is_weekend': True},
+        {'days_number': 2},
+        {'days_number': 2, 'is_weekend': True},
+        {'days_number': 2, 'is_adjacent': True},
+        {'days_number': 2, 'is_adjacent': True, 'is_weekend': True},
+    ],
+    ids=str,
+)
+def test_rule_is_counted_by_an_index_without_a_look_at_any_session(app, facts, semantics):
+    user_id, saturday = ObjectId(), at('2026-06-06 10:00')
+    make_sessions(user_id, [(saturday, 'game_task')] * 3)
+    pipeline = MongoRuleQueryBuilder(new_rule('r', 'game_task', semantics=semantics, **facts)).build_for(
+        user_id, saturday, Zones('Europe/Kyiv')
+    )
+    command = {'aggregate': WorkSession._get_collection_name(), 'pipeline': pipeline, 'cursor': {}}
+    told = get_db().command('explain', command, verbosity='executionStats')
+    stats = told.get('executionStats') or told['stages'][0]['$cursor']['executionStats']
+    assert (stats['totalKeysExamined'] >= 3, stats['totalDocsExamined']) == (True, 0)
 
 
 def test_days_of_the_calendar_are_those_of_the_volunteer(app):

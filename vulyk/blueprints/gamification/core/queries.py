@@ -10,11 +10,14 @@ from vulyk.blueprints.gamification.core.zones import Zones
 if TYPE_CHECKING:
     from bson import ObjectId
     from mongoengine.queryset.base import BaseQuerySet
+    from pymongo.collection import Collection
 
 Stage = dict[str, Any]
 
 _SUNDAY, _SATURDAY = 1, 7  # as $dayOfWeek counts
 _DAY = '%Y-%m-%d'
+# Asking whether it exists would mean a look at each session: an index does not tell.
+_IS_THERE = {'$type': 'objectId'}
 
 
 class RuleQueryBuilder:
@@ -50,7 +53,7 @@ class MongoRuleQueryBuilder(RuleQueryBuilder):
             # For the calendar two days more, as its own days may begin earlier; it looks closer afterwards.
             earlier = 0 if self._rule.semantics == VULYK else 2
             ended['$gt'] = day_before(moment, self._rule.window + earlier)
-        found = {'user': user_id, 'answer': {'$exists': True}, 'end_time': ended}
+        found = {'user': user_id, 'answer': _IS_THERE, 'end_time': ended}
         if isinstance(self._rule, ProjectRule):
             found['taskType'] = self._rule.task_type_name
         return found
@@ -58,7 +61,7 @@ class MongoRuleQueryBuilder(RuleQueryBuilder):
     def _vulyk(self, moment: datetime) -> list[Stage]:
         """Days of UTC; weekends are weeks from Sunday on."""
         rule = self._rule
-        stages = [_on_weekends('$end_time')] if rule.is_weekend else []
+        stages = _on_weekends('end_time') if rule.is_weekend else []
         if rule.tasks_number:
             return stages
         group = {'year': {'$year': '$end_time'}, 'week': {'$week': '$end_time'}}
@@ -67,9 +70,11 @@ class MongoRuleQueryBuilder(RuleQueryBuilder):
     def _calendar(self, moment: datetime, zones: Zones) -> list[Stage]:
         """Days of the volunteer; a weekend is a Saturday and its Sunday."""
         rule, today = self._rule, zones.day(moment)
-        stages: list[Stage] = [{'$project': {'local': zones.local('$end_time', moment)}}]
+        if rule.tasks_number and not rule.days_number and not rule.is_weekend:
+            return []
+        stages: list[Stage] = [{'$project': {'_id': 0, 'local': zones.local('$end_time', moment)}}]
         if rule.is_weekend:
-            stages.append(_on_weekends('$local'))
+            stages += _on_weekends('local')
         if rule.tasks_number:
             if rule.days_number:
                 stages.append(_since(_day('$local'), today - timedelta(days=rule.days_number - 1)))
@@ -91,13 +96,13 @@ class MongoRuleExecutor:
     def achieved(
         user_id: 'ObjectId',
         rule: Rule,
-        collection: 'BaseQuerySet',
+        collection: 'BaseQuerySet | Collection[dict[str, Any]]',
         as_of: datetime | None = None,
         zones: Zones | None = None,
     ) -> bool:
         """Whether the user has done what the rule asks for.
 
-        :param collection: work sessions.
+        :param collection: work sessions; a bare collection is counted by its index alone.
         :param as_of: see :meth:`MongoRuleQueryBuilder.build_for`, as for ``zones``.
         """
         pipeline = MongoRuleQueryBuilder(rule).build_for(user_id, as_of, zones)
@@ -105,8 +110,12 @@ class MongoRuleExecutor:
         return bool(counted['count'] >= rule.limit)
 
 
-def _on_weekends(field: str) -> Stage:
-    return {'$match': {'$expr': {'$in': [{'$dayOfWeek': field}, [_SUNDAY, _SATURDAY]]}}}
+def _on_weekends(field: str) -> list[Stage]:
+    # In two steps: a condition on the time itself would be asked of each session, this one is asked of what an index tells.
+    return [
+        {'$project': {'_id': 0, field: 1, 'weekday': {'$dayOfWeek': f'${field}'}}},
+        {'$match': {'weekday': {'$in': [_SUNDAY, _SATURDAY]}}},
+    ]
 
 
 def _day(field: str) -> Stage:
