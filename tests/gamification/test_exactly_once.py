@@ -27,7 +27,8 @@ from vulyk import jobs, signals
 from vulyk.blueprints.gamification import audit, facts, listeners
 from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.rules import AwardModel
-from vulyk.blueprints.gamification.services import DonationResult, DonationsService
+from vulyk.blueprints.gamification.models.state import UserStateModel
+from vulyk.blueprints.gamification.services import DonationResult, DonationsService, set_zone
 from vulyk.ext import counting
 from vulyk.models.tasks import AbstractAnswer, Batch
 from vulyk.models.user import User
@@ -185,8 +186,6 @@ def test_same_answer_told_by_many_at_once_counts_once(play, member):
     answer = play.answer(member)
     EventModel.objects.delete()
     AwardModel.objects.delete()
-    from vulyk.blueprints.gamification.models.state import UserStateModel
-
     UserStateModel.objects.delete()
     at_once(*[lambda: tell_again(answer)] * 5)
     assert amounts_of(member) == (6, 0, 1)
@@ -277,6 +276,73 @@ def test_answer_counted_very_late_is_replayed_from_the_sessions(play, member, mo
     assert state_of(member)['achievements'] == [rule.id]
     assert AwardModel.objects.get().answer == reached.id
     assert_nothing_differs()
+
+
+# --- a fact is stored, its state is not ---------------------------------------------------------------------------------
+
+
+def test_fact_that_somebody_left_unfinished_is_finished_by_the_next_one(play, member, monkeypatch):
+    make_rule('two', tasks_number=2, bonus=5)
+    play.answer(member)
+    with monkeypatch.context() as patch:
+        patch.setattr(facts, '_add_to_state', broken)
+        play.answer(member)
+    assert (len(facts_of(member)), amounts_of(member)) == (2, (1, 0, 1))
+    play.answer(member)
+    assert amounts_of(member) == (8, 0, 3)
+    assert AwardModel.objects.count() == 1
+    assert_state_is_sum_of_facts()
+    assert_nothing_differs()
+
+
+def test_fact_that_was_left_unfinished_is_finished_when_it_is_told_again(play, member, monkeypatch):
+    play.answer(member)
+    with monkeypatch.context() as patch:
+        patch.setattr(facts, '_add_to_state', broken)
+        play.answer(member)
+    sweep()
+    assert amounts_of(member) == (2, 0, 2)
+    assert_nothing_differs()
+
+
+def test_coins_of_an_unfinished_fact_can_be_given_away(play, member, monkeypatch):
+    make_fund()
+    rich(play, member, '1')
+    (task,) = play.tasks(1, coins_per_task='1')
+    play.answer(make_user(), task)
+    play.answer(make_user(), task)
+    work_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(facts, '_add_to_state', broken)
+        play.answer(member, task)  # late: its batch is closed, and its coins are actual
+    assert DonationsService(member, 'lamp', 1).donate() is DonationResult.SUCCESS
+    assert DonationsService(member, 'lamp', 1).donate() is DonationResult.SUCCESS
+    assert_state_is_sum_of_facts(member)
+
+
+def test_answer_is_not_counted_by_what_was_there_before_its_author_moved(play, member, monkeypatch):
+    play.answer(member)
+    real = facts._add_to_state
+
+    def move_first(*args, **kwargs):
+        monkeypatch.setattr(facts, '_add_to_state', real)
+        set_zone(member, 'Asia/Tokyo', play.clock())
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(facts, '_add_to_state', move_first)
+    play.answer(member)
+    assert [change['zone'] for change in state_of(member)['zones']] == ['Asia/Tokyo']
+    assert amounts_of(member) == (2, 0, 2)
+    assert_nothing_differs()
+
+
+def test_state_deleted_by_hand_gets_neither_a_number_nor_a_badge_twice(play, member):
+    rule = make_rule(tasks_number=1, bonus=5)
+    play.answer(member)
+    UserStateModel.objects.delete()
+    play.answer(member)
+    assert [fact['number'] for fact in facts_of(member)] == [1, 2]
+    assert (state_of(member)['achievements'], amounts_of(member)) == ([rule.id], (1, 0, 1))
 
 
 # --- the process dies -------------------------------------------------------------------------------------------------

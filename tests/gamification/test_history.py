@@ -168,7 +168,7 @@ def test_longer_rule_has_the_counters_made_anew(play, member):
     start = play.clock.now
     for day in range(40):
         play.answer(member, at=start + timedelta(days=day))
-    assert len(state_of(member)['counters']['scopes'][0]['utc']['recent']) < 40 * 8
+    assert len(state_of(member)['counters']['scopes'][0]['utc']['packed']) < 40
     rule = make_rule(tasks_number=40, days_number=45)
     play.answer(member)
     assert state_of(member)['achievements'] == [rule.id]
@@ -314,7 +314,7 @@ def veteran(play, member):
         (UserStateModel, {'$set': {'achievements': []}}, '0 badges'),
         (UserStateModel, {'$set': {'counters.scopes.0.total': 9}}, 'total is 9, but the sessions make 3'),
         (UserStateModel, {'$set': {'counters.scopes.1.utc.days': 9}}, 'utc days is 9'),
-        (UserStateModel, {'$set': {'counters.scopes.1.local.recent': b''}}, 'answers per day (local)'),
+        (UserStateModel, {'$set': {'counters.scopes.1.local.newest': 0}}, 'answers per day (local)'),
         (EventModel, {'$set': {'coins': Decimal128('2')}}, 'potentialCoins'),
         (AwardModel, {'$set': {'rule': 'other'}}, 'awards'),
         (EventModel, {'$unset': {'answer': ''}}, 'has no event'),

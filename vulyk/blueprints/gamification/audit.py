@@ -99,8 +99,12 @@ def audit_rules() -> Iterator[str]:
 
 
 def audit(user_id: ObjectId) -> list[Difference]:
-    """Compare state and counters of a user with his facts, his work sessions and what the rules grant. One snapshot."""
+    """Compare state and counters of a user with his facts, his work sessions and what the rules grant. One snapshot.
+
+    A fact that somebody has left unfinished is finished first.
+    """
     rules = enabled_rules()
+    facts.catch_up(user_id)
     return in_transaction(lambda: [Difference(user_id, text) for text in _differences(user_id, rules)])
 
 
@@ -112,7 +116,8 @@ def sample_users(number: int) -> list[ObjectId]:
 
 def _differences(user_id: ObjectId, rules: list[Rule]) -> Iterator[str]:
     state = UserStateModel._get_collection().find_one({'user': user_id}) or {}
-    booked = list(EventModel._get_collection().find({'user': user_id}))
+    on_its_way = {'$gt': state.get('number') or 0}
+    booked = list(EventModel._get_collection().find({'user': user_id, 'number': {'$not': on_its_way}}))
     yield from _wrong_sums(state, booked)
     yield from _wrong_badges(user_id, state, booked)
     yield from _wrong_answers(user_id, booked)

@@ -1,17 +1,24 @@
-"""Booking: each fact once, in one transaction with the state that it changes.
+"""Booking: each fact once, and once in the state that it changes.
 
 Facts may be told any number of times, at the same time, and processes may die anywhere. What makes that harmless: a fact has a
-unique key, it is stored together with the changes of the state, and all transactions of one user meet at his state, so that the
-database lets only one of them through at a time and repeats the others.
+unique key, and the next number of its user, which nobody else can have. It is stored first, and tells all that it changes; then
+the state is, unless somebody has written it since it was read. The state tells the number of the last fact that it holds:
+whoever finds a fact after that one, because its process is slow or was killed, finishes it before he goes on.
+
+Answers are booked like that, by two writes. What changes more than the state, or needs a snapshot of what is there to be
+computed, is booked in the same way in a transaction.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
 from bson import Decimal128, ObjectId
+from mongoengine.connection import get_connection
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from vulyk.blueprints.gamification import history
@@ -31,23 +38,24 @@ from vulyk.blueprints.gamification.models.events import (
 )
 from vulyk.blueprints.gamification.models.fields import to_text
 from vulyk.blueprints.gamification.models.rules import (
-    LAST_ID,
     AwardModel,
-    RuleModel,
     RuleTable,
     enabled_rules,
     rule_table,
 )
 from vulyk.blueprints.gamification.models.state import AMOUNTS, UserStateModel
 from vulyk.blueprints.gamification.models.task_types import COINS_PER_TASK_KEY, POINTS_PER_TASK_KEY
+from vulyk.models.recent import Recent
 from vulyk.models.stats import WorkSession
-from vulyk.models.tasks import Batch
-from vulyk.models.transaction import in_transaction
+from vulyk.models.tasks import MANY_LEFT, Batch, Circumstances
+from vulyk.models.transaction import AT_ONCE, in_transaction, is_alone, is_in_transaction
 from vulyk.models.user import User
 from vulyk.utils import aware
 
 T = TypeVar('T')
 State = dict[str, Any]
+
+PATIENCE_S = 0.1  # how long somebody who has stored a fact may take to change the state
 
 
 class AlreadyBookedError(Exception):
@@ -62,8 +70,16 @@ class _NoStateError(Exception):
     """The user has no state yet."""
 
 
+class _OvertakenError(Exception):
+    """Another fact of the user has been stored since his state was read."""
+
+
+class _SnapshotNeededError(Exception):
+    """The counters cannot just be moved on: what they have to be made of must be read at one moment."""
+
+
 class Answered(NamedTuple):
-    """An answer as it is told."""
+    """An answer as it is told; ``circumstances`` if it has just been stored."""
 
     id: ObjectId
     user: ObjectId
@@ -71,10 +87,11 @@ class Answered(NamedTuple):
     task_type: str
     batch: str | None
     created_at: datetime
+    circumstances: Circumstances | None = None
 
 
 class _View(NamedTuple):
-    """All that has to be known to count an answer, in one snapshot.
+    """All that has to be known to count an answer.
 
     ``ended`` is the answer's own time: when its session ended, or, where a plugin keeps no sessions (``has_session`` is
     false), when it was stored. ``answers`` is how many the account of the user tells of, None without an account.
@@ -100,68 +117,95 @@ class _Gain(NamedTuple):
 # --- answers ------------------------------------------------------------------------------------------------------------
 
 
-def book_answer(answered: Answered) -> None:
+def state_along(user_id: ObjectId) -> tuple[str, str, ObjectId]:
+    """What :meth:`vulyk.models.user.User.take_along` finds the state of a user by."""
+    return UserStateModel._get_collection_name(), 'user', user_id
+
+
+def book_answer(answered: Answered, state: State | None = None) -> None:
     """Count an answer: points, coins, badges, level. Told again it changes nothing.
 
     On a single server the volunteer does not wait until it is safe: who loses it loses the note too that it was told.
 
     One of a task type that earns nothing only moves the counters of the rules for all types.
+
+    :param state: of its author, if that was read a moment ago; should it have changed since, that is noticed.
     """
-    if gamified_type(answered.task_type) is None:
-        in_transaction(lambda: _count_only(answered), at_once=True)
-        return
-    with suppress(AlreadyBookedError):
-        _with_state(answered.user, lambda: _book_answer(answered, _look(answered)), at_once=True)
+    just_read = [state] if state else []
+    is_gamified = gamified_type(answered.task_type) is not None
+
+    def book() -> None:
+        if is_gamified:
+            _book_answer(answered, _look(answered, just_read))
+        else:
+            with suppress(_NoStateError):  # the counters will be made with the first answer that earns something
+                _count_only(answered, _look(answered, just_read))
+
+    try:
+        try:
+            _in_turn(answered.user, book)
+        except _SnapshotNeededError:
+            _with_state(answered.user, book, at_once=True)
+    except AlreadyBookedError:  # by somebody who may have been killed before he was done
+        catch_up(answered.user)
 
 
-def _look(answered: Answered) -> _View:
+def _look(answered: Answered, just_read: list[State]) -> _View:
     """Everything in one question: each further one would make the volunteer wait longer.
+
+    :param just_read: at most one state, which is taken from it: it is good for one try.
+
+    In a transaction all of it is asked for; else what is known, and cannot change so soon, is not.
 
     :raises _NoStateError: the user has no state yet.
     """
-    session = {'user': answered.user, 'task': answered.task, 'answer': answered.id}
-    found = next(
-        _states().aggregate(
-            [
-                {'$match': {'user': answered.user}},
-                _also('account', User, [{'$match': {'_id': answered.user}}, {'$project': {'processed': 1}}]),
-                _also('session', WorkSession, [{'$match': session}, {'$project': {'end_time': 1, 'activity': 1}}]),
-                _also(
-                    'batch', Batch, [{'$match': {'_id': answered.batch}}, {'$project': {'batchMeta': 1, 'closed': 1}}]
-                ),
-                _also('rule', RuleModel, LAST_ID),
-            ]
-        ),
-        None,
-    )
-    if found is None:
-        raise _NoStateError
-    account, session, batch, rule = (
-        next(iter(found.pop(name)), {}) for name in ('account', 'session', 'batch', 'rule')
-    )
+    known, batch = answered.circumstances, {}
+    wanted: dict[str, dict[str, Any]] = {}
+    if known is None or known.ended is None or is_in_transaction():
+        known = None
+        session = {'user': answered.user, 'task': answered.task, 'answer': answered.id}
+        wanted['account'] = _also(User, {'_id': answered.user}, 'processed')
+        wanted['session'] = _also(WorkSession, session, 'end_time', 'activity')
+    if answered.batch is not None:
+        batch = None if is_in_transaction() else _far_from_done.known(answered.batch)
+        if batch is None:
+            facts = ('batchMeta', 'closed', 'tasksCount', 'tasksProcessed')
+            wanted['batch'] = _also(Batch, {'_id': answered.batch}, *facts)
+    just_read = [just_read.pop()] if just_read and not is_in_transaction() else []
+    state = just_read[0] if just_read and not wanted else _state_of(answered.user, wanted)
+    found = {name: next(iter(state.pop(name)), {}) for name in wanted}
+    if batch is None:
+        batch = found['batch']
+        if (batch.get('tasksCount') or 0) - (batch.get('tasksProcessed') or 0) > MANY_LEFT:
+            _far_from_done.put(answered.batch, batch)
+    if known is not None:
+        return _View(state, known.total, batch, rule_table(), as_stored(known.ended), known.seconds, has_session=True)
+    account, session = found['account'], found['session']
     return _View(
-        state=found,
+        state=state,
         answers=int(account.get('processed') or 0) if account else None,
         batch=batch,
-        table=rule_table(rule.get('_id')),
+        table=rule_table(),
         ended=as_stored(session.get('end_time') or answered.created_at),
         seconds=int(session.get('activity') or 0),
         has_session=bool(session),
     )
 
 
-def _also(name: str, model: type, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
-    return {'$lookup': {'from': model._get_collection_name(), 'pipeline': pipeline, 'as': name}}  # type: ignore[attr-defined]
+# Open batches with so many tasks left that they do not close from one second to the next.
+_far_from_done: Recent[dict[str, Any]] = Recent(None, seconds=1)
 
 
-def _count_only(answered: Answered) -> None:
-    try:
-        view = _look(answered)
-    except _NoStateError:  # the counters will be made with the first answer that earns something
-        return
+def _also(model: type, where: dict[str, Any], *fields: str) -> dict[str, Any]:
+    pipeline = [{'$match': where}, {'$project': dict.fromkeys(fields, 1)}]
+    return {'from': model._get_collection_name(), 'pipeline': pipeline}  # type: ignore[attr-defined]
+
+
+def _count_only(answered: Answered, view: _View) -> None:
     if view.state.get('counters') and view.has_session:
         counters = _counters_with(answered, view)
-        _states().update_one({'_id': view.state['_id']}, {'$set': {'counters': counters.to_dict()}})
+        if not _write(view.state, {'$set': _changes(view.state, counters)}):
+            raise _OvertakenError
 
 
 def _book_answer(answered: Answered, view: _View) -> None:
@@ -169,7 +213,7 @@ def _book_answer(answered: Answered, view: _View) -> None:
     is_kept = answered.task in (view.state.get('kept') or [])
     coins = ZERO if is_kept else worth(COINS_PER_TASK_KEY, meta, kind)
     counters = _counters_with(answered, view)
-    reached = _not_given_yet(answered.user, _reached(answered, view, counters))
+    reached = _reached(answered, view, counters)
     bonus = total(Decimal(one.rule.bonus) for one in reached)
     points = total((worth(POINTS_PER_TASK_KEY, meta, kind), bonus))
     actual = coins if view.batch.get('closed') else ZERO
@@ -187,21 +231,13 @@ def _book_answer(answered: Answered, view: _View) -> None:
     _store(view.state, fact, view.ended, gain, reached=reached, counters=counters)
 
 
-def _not_given_yet(user_id: ObjectId, reached: list[Reached]) -> list[Reached]:
-    """Without badges that the user has although his state does not say so: it may have been deleted by hand."""
-    if not reached:
-        return []
-    keys = {AwardModel.key(user_id, one.rule.id): one for one in reached}
-    for award in AwardModel._get_collection().find({'_id': {'$in': list(keys)}}, {'_id': 1}):
-        del keys[award['_id']]
-    return list(keys.values())
-
-
 def _counters_with(answered: Answered, view: _View) -> Counters:
     """The counters of the user, this answer included.
 
     The account of the user knows how many answers he has. If the counters do not fit, some were stored while the game was
     switched off, or are being counted by somebody else just now; in the first case the sessions are counted anew.
+
+    :raises _SnapshotNeededError: they are not what is stored and one more, and this is no transaction.
     """
     zones, needs = history.zones_of(view.state), view.table.needs
     counters = history.counters_of(view.state)
@@ -210,7 +246,7 @@ def _counters_with(answered: Answered, view: _View) -> Counters:
             counters.gap += 1
             return counters
         missing = 0 if view.answers is None else view.answers - counters.gap - counters.total - 1
-        if missing:
+        if missing and is_in_transaction():
             missing -= len(history.uncounted_answers(answered.user) - {answered.id})
         if not missing:
             try:
@@ -219,6 +255,8 @@ def _counters_with(answered: Answered, view: _View) -> Counters:
                 pass
             else:
                 return counters
+    if not is_in_transaction():
+        raise _SnapshotNeededError
     return recount(answered.user, view.state, view.table.rules, told=answered.id, answers=view.answers)
 
 
@@ -396,7 +434,7 @@ def _book_reversal(answered: Answered, rules: Sequence[Rule]) -> None:
     if original is None:
         if gamified_type(answered.task_type) is None:
             if counters is not None:
-                _states().update_one({'_id': state['_id']}, {'$set': {'counters': counters.to_dict()}})
+                _write(state, {'$set': _changes(state, counters)})
             return
         fact = {'kind': VOID, 'source': EventModel.source_of_answer(answered.id), 'viewed': True, **_amounts()}
         _store(state, fact, as_stored(answered.created_at), _Gain(), counters=counters)
@@ -431,24 +469,71 @@ def _is_paid(fact: dict[str, Any]) -> bool:
     return bool(fact.get('batch')) and EventModel._get_collection().find_one(paid, {'_id': 1}) is not None
 
 
-# --- the transaction ----------------------------------------------------------------------------------------------------
+# --- one after the other --------------------------------------------------------------------------------------------------
 
 
 def _with_state(user_id: ObjectId, work: Callable[[], T], *, at_once: bool = False) -> T:
-    """Run ``work`` in a transaction; if it finds that the user has no state, make one and run it again."""
-    try:
-        return in_transaction(work, at_once=at_once)
-    except _NoStateError:
-        UserStateModel.ensure(user_id)
-        return in_transaction(work, at_once=at_once)
+    """Run ``work``, which books a fact of the user, in a transaction."""
+    return _in_turn(user_id, lambda: in_transaction(work, at_once=at_once))
 
 
-def _state_of(user_id: ObjectId) -> State:
+def _in_turn(user_id: ObjectId, work: Callable[[], T]) -> T:
+    """Run ``work``, which books a fact of the user; again, once he has a state, and whenever somebody was faster."""
+    while True:
+        try:
+            return work()
+        except _NoStateError:
+            UserStateModel.ensure(user_id)
+        except _OvertakenError:
+            catch_up(user_id)
+
+
+def catch_up(user_id: ObjectId) -> None:
+    """Make sure that the state holds every fact of the user; who has stored one is given the time to do it himself."""
+    given_up = time.monotonic() + PATIENCE_S
+    while _is_behind(user_id):
+        if time.monotonic() > given_up:
+            in_transaction(lambda: _finish(user_id))
+        else:
+            time.sleep(PATIENCE_S / 20)
+
+
+def _is_behind(user_id: ObjectId) -> bool:
+    state = _states().find_one({'user': user_id}, {'number': 1})
+    return state is not None and _fact_after(user_id, state) is not None
+
+
+def _fact_after(user_id: ObjectId, state: State) -> dict[str, Any] | None:
+    following = {'user': user_id, 'number': (state.get('number') or 0) + 1}
+    fact: dict[str, Any] | None = EventModel._get_collection().find_one(following)
+    return fact
+
+
+def _finish(user_id: ObjectId) -> None:
+    """Add a stored fact to the state of its user, on behalf of whoever was to do it; in the transaction at hand."""
+    state = _state_of(user_id)
+    fact = _fact_after(user_id, state)
+    if fact is None:
+        return
+    coins, actual = exact(fact.get('coins') or 0), exact(fact.get('actual') or 0)
+    gain = _Gain(exact(fact.get('points') or 0), actual, minus(coins, actual))
+    counters = recount(user_id, state, enabled_rules()) if state.get('counters') else None
+    _store_awards(fact)
+    _add_to_state(state, fact, gain, counters=counters)
+
+
+def _state_of(user_id: ObjectId, also: Mapping[str, dict[str, Any]] | None = None) -> State:
     """The stored state of a user.
 
+    :param also: what else to look up, as ``{name: {'from': collection, 'pipeline': stages}}``; the state has lists of it then.
     :raises _NoStateError: there is none.
     """
-    state: State | None = _states().find_one({'user': user_id})
+    state: State | None
+    if also:
+        lookups = [{'$lookup': {'as': name, **what}} for name, what in also.items()]
+        state = next(_states().aggregate([{'$match': {'user': user_id}}, *lookups]), None)
+    else:
+        state = _states().find_one({'user': user_id})
     if state is None:
         raise _NoStateError
     return state
@@ -464,15 +549,14 @@ def _store(
     counters: Counters | None = None,
     kept: Sequence[str] = (),
 ) -> None:
-    """Store a fact with the awards it brings, and add it to the state; in the transaction at hand.
+    """Store a fact with the awards it brings, and add it to the state.
 
     :param moment: when it happened; unless the fact says otherwise, its period follows from that.
     :raises AlreadyBookedError: a fact of that source is stored already.
+    :raises _OvertakenError: the state is not what it was any more.
     """
-    event_id, number = ObjectId(), (state.get('number') or 0) + 1
-    points = total((exact(state.get('points', 0)), gain.points))
-    level = the_game().levels.of(points)
-    has_risen = level > (state.get('level') or 0) and gain.points > 0
+    event_id, level = ObjectId(), _level_with(state, gain)
+    has_risen = gain.points > 0 and level > (state.get('level') or 0)
     zones = history.zones_of(state)
     document = {
         '_id': event_id,
@@ -483,35 +567,49 @@ def _store(
         'localDate': zones.day(moment).isoformat(),
         'achievements': [one.rule.id for one in reached],
         'viewed': False,
-        'number': number,
+        'number': (state.get('number') or 0) + 1,
         'bookedAt': _now(),
         **{name: value for name, value in fact.items() if value is not None},
     }
+    if reached:
+        document['awards'] = [_award(state['user'], one, event_id) for one in reached]
     if has_risen:
         document['level'] = level
     if has_risen or reached:
         document['news'] = True
     try:
-        EventModel._get_collection().insert_one(document)
-        if reached:
-            AwardModel._get_collection().insert_many([_award(state['user'], one, event_id) for one in reached])
+        _written_at_once(EventModel).insert_one(document)
     except DuplicateKeyError as error:
+        if 'number' in (error.details or {}).get('keyPattern', {}):
+            raise _OvertakenError from error
         raise AlreadyBookedError from error
-    _add_to_state(state, gain, level=level, number=number, reached=reached, counters=counters, kept=kept)
+    _store_awards(document)
+    if not _add_to_state(state, document, gain, counters=counters, kept=kept):
+        catch_up(state['user'])
+
+
+def _store_awards(fact: dict[str, Any]) -> None:
+    """Store the awards of a fact, unless they are stored."""
+    if awards := fact.get('awards'):
+        once = [UpdateOne({'_id': award['_id']}, {'$setOnInsert': award}, upsert=True) for award in awards]
+        _written_at_once(AwardModel).bulk_write(once)
 
 
 def _add_to_state(
     state: State,
+    fact: dict[str, Any],
     gain: _Gain,
     *,
-    level: int,
-    number: int,
-    reached: Sequence[Reached],
-    counters: Counters | None,
-    kept: Sequence[str],
-) -> None:
+    counters: Counters | None = None,
+    kept: Sequence[str] = (),
+) -> bool:
+    """Add a stored fact to the state; returns whether that still was what it is told to be."""
     gains = {'points': gain.points, 'actualCoins': gain.actual, 'potentialCoins': gain.potential}
-    changed: dict[str, Any] = {'level': level, 'number': number, 'lastChanged': to_text(_now())}
+    changed: dict[str, Any] = {
+        'level': _level_with(state, gain),
+        'number': fact['number'],
+        'lastChanged': to_text(_now()),
+    }
     increased = {}
     for field in AMOUNTS.values():
         if isinstance(state.get(field), Decimal128):
@@ -519,14 +617,50 @@ def _add_to_state(
         else:  # a binary fraction of an older version, or nothing: it is replaced by the decimal it shows
             changed[field] = Decimal128(total((exact(state.get(field) or 0), gains[field])))
     if counters is not None:
-        changed['counters'] = counters.to_dict()
+        changed |= _changes(state, counters)
     update: dict[str, Any] = {'$set': changed}
     if increased:
         update['$inc'] = increased
-    added = {'achievements': [one.rule.id for one in reached], 'kept': list(kept)}
+    added = {'achievements': fact.get('achievements'), 'kept': list(kept)}
     if any(added.values()):
         update['$addToSet'] = {field: {'$each': values} for field, values in added.items() if values}
-    _states().update_one({'_id': state['_id']}, update)
+    return _write(state, update)
+
+
+def _changes(state: State, counters: Counters) -> dict[str, Any]:
+    """What of the stored counters is not so any more, as ``{path: value}``: of kilobytes usually a few numbers."""
+    return dict(_differences('counters', state.get('counters'), counters.to_dict()))
+
+
+def _differences(path: str, stored: Any, wanted: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(stored, dict) and isinstance(wanted, dict) and stored:
+        for name, value in wanted.items():
+            yield from _differences(f'{path}.{name}', stored.get(name), value)
+    elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
+        for position, value in enumerate(wanted):
+            yield from _differences(f'{path}.{position}', stored[position], value)
+    elif stored != wanted:
+        yield path, wanted
+
+
+def _write(state: State, update: dict[str, Any]) -> bool:
+    """Change a state; returns False if it has been written since it was read."""
+    unchanged = {'_id': state['_id'], 'turn': state.get('turn')}
+    turn = {'turn': (state.get('turn') or 0) + 1}
+    update = {**update, '$set': {**update['$set'], **turn}}
+    return bool(_written_at_once(UserStateModel).update_one(unchanged, update).matched_count)
+
+
+def _level_with(state: State, gain: _Gain) -> int:
+    return the_game().levels.of(total((exact(state.get('points', 0)), gain.points)))
+
+
+def _written_at_once(model: type) -> Any:
+    """A collection; on a single server nobody waits until what is written to it is safe, see :func:`book_answer`."""
+    collection = model._get_collection()  # type: ignore[attr-defined]
+    if is_in_transaction() or not is_alone(get_connection()):
+        return collection
+    return collection.with_options(write_concern=AT_ONCE)
 
 
 def _award(user_id: ObjectId, reached: Reached, event_id: ObjectId) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from vulyk.blueprints.gamification.core.queries import MongoRuleExecutor
 from vulyk.blueprints.gamification.core.rules import Rule
-from vulyk.blueprints.gamification.core.tally import Counters, Today, estimate, is_due, needs_of
+from vulyk.blueprints.gamification.core.tally import FORMAT, Counters, Today, estimate, is_due, needs_of
 from vulyk.blueprints.gamification.core.zones import Zones
 from vulyk.blueprints.gamification.game import gamified_types, the_game
 from vulyk.blueprints.gamification.models.events import EventModel
@@ -65,8 +65,8 @@ def zones_of(state: Mapping[str, Any]) -> Zones:
 
 
 def counters_of(state: Mapping[str, Any]) -> Counters | None:
-    """The counters of a stored state; None if it has none, or such of another default zone."""
-    if not state.get('counters'):
+    """The counters of a stored state; None if it has none, or such of another default zone or of an older version."""
+    if (state.get('counters') or {}).get('format') != FORMAT:
         return None
     counters = Counters.from_dict(state['counters'])
     counters.last = aware(counters.last) if counters.last is not None else None
@@ -112,7 +112,7 @@ def reached_at(
     for rule in rules:
         if estimate(rule, counters.tally(rule.scope), today) < rule.limit:
             continue
-        if MongoRuleExecutor.achieved(user_id, rule, WorkSession.objects, session.ended, zones):
+        if MongoRuleExecutor.achieved(user_id, rule, WorkSession._get_collection(), session.ended, zones):
             yield Reached(rule, session)
 
 

@@ -23,6 +23,7 @@ from vulyk.blueprints.gamification.models.rules import AwardModel, enabled_rules
 from vulyk.blueprints.gamification.models.state import UserStateModel
 from vulyk.jobs import enqueue, job
 from vulyk.models.tasks import AbstractTask, Batch, WithdrawnAnswer
+from vulyk.models.user import ALONG, User
 from vulyk.utils import aware
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from vulyk.blueprints.gamification.core.state import UserState
     from vulyk.models.tasks import AbstractAnswer
-    from vulyk.models.user import User
 
 SECOND_LOOK = timedelta(minutes=2)  # the server ends every transaction after one
 _RECEIVERS = 'vulyk_gamification_receivers'
@@ -47,11 +47,13 @@ def connect(app: 'Flask') -> None:
     ]
     for signal, receiver in pairs:
         signal.connect(receiver)
+    app.extensions[ALONG]['done'] = lambda **_: facts.state_along
     app.extensions[_RECEIVERS] = pairs  # the signals only hold them as long as somebody else does
 
 
 def disconnect(app: 'Flask') -> None:
     """Stop listening."""
+    app.extensions[ALONG].pop('done', None)
     for signal, receiver in app.extensions.pop(_RECEIVERS, []):
         signal.disconnect(receiver)
 
@@ -85,16 +87,19 @@ def get_actual_rules(state: 'UserState', task_type_name: str, now: datetime) -> 
 
 def track_events(sender: object, answer: 'AbstractAnswer') -> None:
     """Give an answer what it is worth: points, coins, badges, a level."""
-    task = answer._data['task']
+    task, author = answer._data['task'], answer._data['created_by']
+    state = author.take_along(*facts.state_along(author.id)) if isinstance(author, User) else None
     facts.book_answer(
         Answered(
             id=answer.id,
-            user=_pk(answer._data['created_by']),
+            user=_pk(author),
             task=_pk(task),
             task_type=answer.task_type,
             batch=_batch_of(task),
             created_at=answer.created_at,
-        )
+            circumstances=answer.circumstances,
+        ),
+        state,
     )
 
 

@@ -139,7 +139,7 @@ def _convert_user(user_id: ObjectId) -> None:
         booked.append(opening)
     _remember_awards(state, booked)
     changed = {field: Decimal128(amount) for field, amount in amounts.items()}
-    states.update_one({'_id': state['_id']}, {'$set': {**changed, 'number': number}})
+    states.update_one({'_id': state['_id']}, {'$set': {**changed, 'number': number}, '$inc': {'turn': 1}})
 
 
 def _completed(event: dict[str, Any], place: dict[str, Any], number: int, state: dict[str, Any]) -> dict[str, Any]:

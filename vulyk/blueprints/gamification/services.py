@@ -295,7 +295,8 @@ def set_zone(user: User, zone: str, now: datetime) -> None:
         # Not before the last answer that has been counted: the day it was counted for would be another one.
         last = (state.get('counters') or {}).get('last')
         since = now if last is None else max(now, aware(last) + timedelta(milliseconds=1))
-        states.update_one({'_id': state['_id']}, {'$push': {'zones': {'since': since, 'zone': zone}}})
+        moved = {'$push': {'zones': {'since': since, 'zone': zone}}, '$inc': {'turn': 1}}
+        states.update_one({'_id': state['_id']}, moved)
 
     in_transaction(move)
 

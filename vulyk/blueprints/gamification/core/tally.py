@@ -4,13 +4,14 @@ The time of an answer must not grow with the history of its author, nor with the
 when :func:`estimate`, an upper bound, has reached its limit; the query then decides.
 """
 
-import struct
+import sys
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from vulyk.blueprints.gamification.core.rules import VULYK, Rule
@@ -20,8 +21,9 @@ from vulyk.blueprints.gamification.core.zones import Zones
 # day belongs to may have begun a week before.
 LATE_DAYS = 2
 SPARE_DAYS = LATE_DAYS + 8
-SATURDAY = 5
+SATURDAY, SUNDAY = 5, 6
 
+FORMAT = 2  # of stored counters; others are made anew
 ALL = ''  # the scope of the counters over all task types
 
 
@@ -29,92 +31,175 @@ class TooLateError(Exception):
     """So old a day is not kept any more: only the work sessions can tell whether it is a new one."""
 
 
-@dataclass
 class Days:
     """Counters of one calendar, that of UTC or that of the volunteer.
 
-    ``recent`` maps the latest days (ordinals), oldest first, to their numbers of answers; days without any are left out.
-    ``weekend`` is the number of answers on Saturdays and Sundays, ``days`` and ``weekends`` those of different days and
-    weekends with answers.
+    :param weekend: number of answers on Saturdays and Sundays.
+    :param days: number of different days with answers.
+    :param weekends: number of different weekends with answers.
+    :param first: the earliest day that is still known by itself, as an ordinal.
+    :param packed: the numbers of answers of that day and those after it, up to the last but one, as :func:`_pack` has them.
+    :param newest: the number of answers on the last day.
     """
 
-    weekend: int = 0
-    days: int = 0
-    weekends: int = 0
-    recent: dict[int, int] = field(default_factory=dict)
-    _sums: '_Sums | None' = field(default=None, init=False, repr=False, compare=False)
+    def __init__(
+        self, weekend: int = 0, days: int = 0, weekends: int = 0, first: int = 0, packed: bytes = b'', newest: int = 0
+    ) -> None:
+        self.weekend, self.days, self.weekends = weekend, days, weekends
+        self._first, self._newest = first, newest
+        self._packed: bytes | None = packed
+        self._sums: _Sums | None = None
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        return [*_unpack(self._packed or b''), self._newest] if self._newest else []
+
+    @property
+    def recent(self) -> dict[int, int]:
+        """Numbers of answers of the latest days, as ordinals, oldest first; days without any are left out."""
+        return {self._first + place: number for place, number in enumerate(self._numbers) if number}
+
+    def on(self, day: int) -> int:
+        """The number of answers on that day, if it is one of the latest."""
+        place = day - self._first
+        return self._numbers[place] if 0 <= place < len(self._numbers) else 0
 
     def add(self, day: int, window: int, weekend_of: Callable[[int], Any]) -> None:
-        """Count one answer of a day."""
-        self._sums = None
-        newest = next(reversed(self.recent), day)
+        """Count one answer of a day.
+
+        :param window: how many days are kept.
+        :param weekend_of: tells which weekend a Saturday or Sunday belongs to.
+        :raises TooLateError: whether it is the first of its day is not known any more.
+        """
+        newest = self._first + len(self._numbers) - 1 if self._numbers else day
         if day <= newest - window + SPARE_DAYS - LATE_DAYS:
             raise TooLateError
-        is_new = day not in self.recent
-        if is_new:
+        if not self.on(day):
             self.days += 1
             if is_weekend(day) and not any(weekend_of(day) == weekend_of(other) for other in self._near(day)):
                 self.weekends += 1
         self.weekend += is_weekend(day)
-        self.recent[day] = self.recent.get(day, 0) + 1
-        if is_new and day < newest:
-            self.recent = dict(sorted(self.recent.items()))
-        if day > newest:
-            self.recent = {kept: number for kept, number in self.recent.items() if kept > day - window}
+        self._sums = None
+        if day != newest or not self._numbers:
+            self._packed = None
+            self._make_room(day, newest, window)
+        self._numbers[day - self._first] += 1
+
+    def _make_room(self, day: int, newest: int, window: int) -> None:
+        numbers = self._numbers
+        if not numbers or day >= newest + window:
+            self._first, numbers[:] = day, [0]
+        elif day < self._first:
+            numbers[:0] = [0] * (self._first - day)
+            self._first = day
+        elif day > newest:
+            numbers += [0] * (day - newest)
+            gone = max(day - window + 1 - self._first, 0)
+            del numbers[:gone]
+            self._first += gone
 
     def _near(self, day: int) -> list[int]:
-        return [other for other in range(day - 7, day + 8) if other in self.recent and is_weekend(other)]
+        return [other for other in range(day - 7, day + 8) if is_weekend(other) and self.on(other)]
 
     @property
     def sums(self) -> '_Sums':
         """Numbers of answers and days from some day on."""
         if self._sums is None:
-            self._sums = _Sums(self.recent)
+            self._sums = _Sums(self._first, self._numbers)
         return self._sums
+
+    def to_dict(self) -> dict[str, Any]:
+        """How they are stored: an answer on the newest day changes some numbers only."""
+        if self._packed is None:
+            self._packed = _pack(self._numbers[:-1])
+        return {
+            'weekend': self.weekend,
+            'days': self.days,
+            'weekends': self.weekends,
+            'first': self._first,
+            'packed': self._packed,
+            'newest': self._numbers[-1] if '_numbers' in vars(self) and self._numbers else self._newest,
+        }
+
+
+def _pack(numbers: list[int]) -> bytes:
+    """One, two or four bytes each, and before them which: a rule may look back a year, and all is read with every answer."""
+    largest = max(numbers, default=0)
+    code = 'B' if largest < 2**8 else 'H' if largest < 2**16 else 'I'
+    return code.encode() + _in_order(array(code, numbers)).tobytes()
+
+
+def _unpack(packed: bytes) -> list[int]:
+    return _in_order(array(packed[:1].decode() or 'B', packed[1:])).tolist()
+
+
+def _in_order(numbers: 'array[int]') -> 'array[int]':
+    """With the low byte first, or from that: databases move from one machine to another."""
+    if sys.byteorder == 'big':
+        numbers.byteswap()
+    return numbers
+
+
+class _Running:
+    """Sums from some place on."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._before = list(accumulate(numbers, initial=0))
+
+    def __getitem__(self, place: int) -> int:
+        return self._before[-1] - self._before[place]
 
 
 class _Sums:
     """Sums over the latest days, added up once for the hundred rules that look at them."""
 
-    def __init__(self, recent: Mapping[int, int]) -> None:
-        self._recent = recent
-        self._days = list(recent)
+    def __init__(self, first: int, numbers: list[int]) -> None:
+        self._first = first
+        self._numbers = numbers
+
+    def _from(self, day: int) -> int:
+        return min(max(day - self._first, 0), len(self._numbers))
 
     @cached_property
-    def _answers(self) -> list[int]:
-        return _suffix_sums(self._recent.values())
+    def _answers(self) -> _Running:
+        return _Running(self._numbers)
+
+    @cached_property
+    def _days(self) -> _Running:
+        return _Running(map(bool, self._numbers))
+
+    @cached_property
+    def _weekend_numbers(self) -> list[int]:
+        numbers = [0] * len(self._numbers)
+        for day in (SATURDAY, SUNDAY):
+            place = (day - weekday(self._first)) % 7
+            numbers[place::7] = self._numbers[place::7]
+        return numbers
+
+    @cached_property
+    def _weekend_answers(self) -> _Running:
+        return _Running(self._weekend_numbers)
 
     @cached_property
     def _weekend(self) -> list[int]:
-        return [day for day in self._days if (day + 6) % 7 >= SATURDAY]  # is_weekend, without hundreds of calls
+        return [self._first + place for place, number in enumerate(self._weekend_numbers) if number]
 
     @cached_property
-    def _weekend_answers(self) -> list[int]:
-        return _suffix_sums([self._recent[day] for day in self._weekend])
-
-    @cached_property
-    def _weeks(self) -> list[int]:
+    def _weeks(self) -> _Running:
         weeks = [week_of_utc(day) for day in self._weekend]
-        return _suffix_sums(week != later for week, later in pairwise([*weeks, None]))
+        return _Running(week != later for week, later in pairwise([*weeks, None]))
 
     def answers(self, first: int, *, on_weekends: bool) -> int:
         """Answers from that day on."""
-        if on_weekends:
-            return self._weekend_answers[bisect_left(self._weekend, first)]
-        return self._answers[bisect_left(self._days, first)]
+        return (self._weekend_answers if on_weekends else self._answers)[self._from(first)]
 
     def days(self, first: int) -> int:
         """Days with answers from that day on."""
-        return len(self._days) - bisect_left(self._days, first)
+        return self._days[self._from(first)]
 
     def weeks(self, first: int) -> int:
         """Weekends with answers from that day on, as :func:`week_of_utc` tells them apart."""
         return self._weeks[bisect_left(self._weekend, first)]
-
-
-def _suffix_sums(numbers: Iterable[int]) -> list[int]:
-    """``[a, b, c]`` → ``[a + b + c, b + c, c, 0]``."""
-    return list(accumulate(reversed([*numbers]), initial=0))[::-1]
 
 
 @dataclass
@@ -188,6 +273,7 @@ class Counters:
     def to_dict(self) -> dict[str, Any]:
         """How they are stored."""
         return {
+            'format': FORMAT,
             'scopes': [{'scope': scope, **_tally_to_dict(tally)} for scope, tally in self.scopes.items()],
             'last': self.last,
             'gap': self.gap,
@@ -299,7 +385,7 @@ def _estimate_vulyk(rule: Rule, tally: Tally, today: int) -> int:
 
 
 def _estimate_calendar(rule: Rule, tally: Tally, today: int) -> int:
-    counted, recent = tally.local, tally.local.recent
+    counted = tally.local
     if rule.tasks_number:
         if not rule.days_number:
             return counted.weekend if rule.is_weekend else tally.total
@@ -307,8 +393,8 @@ def _estimate_calendar(rule: Rule, tally: Tally, today: int) -> int:
     if not rule.is_adjacent:
         return counted.weekends if rule.is_weekend else counted.days
     if rule.is_weekend:
-        return _run(saturday_of(today), 7, lambda day: day in recent or day + 1 in recent)
-    return _run(today, 1, lambda day: day in recent)
+        return _run(saturday_of(today), 7, lambda day: bool(counted.on(day) or counted.on(day + 1)))
+    return _run(today, 1, lambda day: bool(counted.on(day)))
 
 
 def _run(last: int, step: int, is_active: Callable[[int], bool]) -> int:
@@ -322,7 +408,12 @@ def _run(last: int, step: int, is_active: Callable[[int], bool]) -> int:
 
 def is_weekend(day: int) -> bool:
     """Whether the day with that ordinal is a Saturday or a Sunday."""
-    return (day + 6) % 7 >= SATURDAY
+    return weekday(day) >= SATURDAY
+
+
+def weekday(day: int) -> int:
+    """That of the day with that ordinal; 0 is Monday."""
+    return (day + 6) % 7
 
 
 @lru_cache(maxsize=4096)
@@ -347,26 +438,10 @@ def _tally_to_dict(tally: Tally) -> dict[str, Any]:
     return {
         'window': tally.window,
         'total': tally.total,
-        'utc': _days_to_dict(tally.utc),
-        'local': _days_to_dict(tally.local),
+        'utc': tally.utc.to_dict(),
+        'local': tally.local.to_dict(),
     }
 
 
 def _tally_from_dict(stored: Mapping[str, Any]) -> Tally:
-    return Tally(stored['window'], stored['total'], _days_from_dict(stored['utc']), _days_from_dict(stored['local']))
-
-
-def _days_to_dict(days: Days) -> dict[str, Any]:
-    # Packed, because a rule may look back a year, and this is read and written with every answer.
-    numbers = list(chain.from_iterable(days.recent.items()))
-    return {
-        'weekend': days.weekend,
-        'days': days.days,
-        'weekends': days.weekends,
-        'recent': struct.pack(f'<{len(numbers)}i', *numbers),
-    }
-
-
-def _days_from_dict(stored: Mapping[str, Any]) -> Days:
-    recent = dict(struct.iter_unpack('<2i', stored['recent']))
-    return Days(stored['weekend'], stored['days'], stored['weekends'], recent)
+    return Tally(stored['window'], stored['total'], Days(**stored['utc']), Days(**stored['local']))

@@ -10,6 +10,7 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     Decimal128Field,
+    DictField,
     IntField,
     ListField,
     LongField,
@@ -48,7 +49,7 @@ class EventModel(Document):
     ``coins`` is what he gained or gave, ``actual`` by how much his actual coins changed: the rest are potential ones.
     ``bonus`` is the part of ``points`` that belongs to badges. ``timestamp`` is the answer's own time; with ``zone`` and
     ``local_date`` it tells the period everything is counted in, also by what undoes it. ``number`` counts the facts of a
-    user in the order in which they were stored.
+    user in the order in which they were stored; no two have the same. ``awards`` are the badges it brought, as they are kept.
     """
 
     timestamp = MomentField(required=True)
@@ -74,6 +75,7 @@ class EventModel(Document):
     reverses = ObjectIdField()
     reversed = BooleanField()
     number = LongField()
+    awards = ListField(DictField(), default=None)
     news = BooleanField()
     booked_at = DateTimeField(db_field='bookedAt')
 
@@ -92,6 +94,12 @@ class EventModel(Document):
                 'partialFilterExpression': {'source': {'$type': 'string'}},
             },
             {'fields': ['user', 'timestamp'], 'cls': False},
+            {
+                'fields': ['user', 'number'],
+                'unique': True,
+                'cls': False,
+                'partialFilterExpression': {'number': {'$gte': 0}},
+            },
             {'fields': ['batch', 'user'], 'cls': False, 'partialFilterExpression': {'batch': {'$type': 'string'}}},
             {
                 'fields': ['acceptor_fund', 'timestamp'],
@@ -104,6 +112,12 @@ class EventModel(Document):
             {'fields': ['user', 'news', 'timestamp'], 'cls': False, 'partialFilterExpression': {'news': True}},
         ],
     }
+
+    @classmethod
+    def last_number(cls, user_id: ObjectId) -> int:
+        """The number of the latest fact of a user; 0 if there is none."""
+        last = cls._get_collection().find_one({'user': user_id, 'number': {'$gte': 0}}, sort=[('number', -1)])
+        return last['number'] if last else 0
 
     @classmethod
     def from_event(cls, event: Event) -> 'EventModel':

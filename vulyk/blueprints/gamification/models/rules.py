@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from bson import ObjectId
+from bson import ObjectId, decode_all
 from flask_mongoengine.documents import Document
 from mongoengine import (
     BooleanField,
@@ -224,10 +225,17 @@ class RuleTable(NamedTuple):
 
 
 def _read_table(_key: str) -> RuleTable:
-    last_id = _last_id()
-    # Bare: making documents of hundreds of rules would take longer than counting an answer.
-    rules = list(_rules_of(RuleModel._get_collection().find({'enabled': {'$ne': False}}, sort=[('_id', 1)])))
-    return RuleTable(rules, needs_of(rules), Gate(rules), last_id)
+    return _table_of(b''.join(RuleModel._get_collection().find_raw_batches({}, sort=[('_id', 1)])))
+
+
+@lru_cache(maxsize=4)
+def _table_of(documents: bytes) -> RuleTable:
+    """Of all stored rules as they come: to make hundreds of them anew, only to see that nothing has changed, takes longer
+    than to count an answer.
+    """
+    stored = decode_all(documents)
+    rules = list(_rules_of(one for one in stored if one.get('enabled') is not False))
+    return RuleTable(rules, needs_of(rules), Gate(rules), stored[-1]['_id'] if stored else None)
 
 
 def _rules_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[Rule]:
@@ -265,19 +273,16 @@ def _last_id() -> str | None:
 
 _table = Recent(_read_table, seconds=2)
 
-# The largest id of all rules, for questions that look it up on the way.
-LAST_ID: list[dict[str, Any]] = [{'$sort': {'_id': -1}}, {'$limit': 1}, {'$project': {'_id': 1}}]
-
 
 def enabled_rules() -> list[Rule]:
+    """The rules in force, those that another process has just saved for the first time among them."""
+    table = rule_table()
+    return (table if table.last_id == _last_id() else _table.get('', fresh=True)).rules
+
+
+def rule_table() -> RuleTable:
     """The rules in force: read anew when one is saved here, and after two seconds when another process has saved one."""
-    return rule_table(_last_id()).rules
-
-
-def rule_table(last_id: str | None) -> RuleTable:
-    """The same for those who have just seen the largest id, which costs next to nothing and tells of most changes."""
-    table = _table.get('')
-    return table if table.last_id == last_id else _table.get('', fresh=True)
+    return _table.get('')
 
 
 def forget_rules() -> None:

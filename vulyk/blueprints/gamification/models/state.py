@@ -22,8 +22,9 @@ from pymongo.errors import DuplicateKeyError
 from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus, plain
 from vulyk.blueprints.gamification.core.state import UserState
 from vulyk.blueprints.gamification.core.zones import FIRST_YEAR
+from vulyk.blueprints.gamification.models.events import EventModel
 from vulyk.blueprints.gamification.models.fields import MomentField, to_text
-from vulyk.blueprints.gamification.models.rules import RuleModel, rules_of_awards
+from vulyk.blueprints.gamification.models.rules import AwardModel, RuleModel, rules_of_awards
 from vulyk.models.user import User
 
 AMOUNTS = {'points': 'points', 'actual_coins': 'actualCoins', 'potential_coins': 'potentialCoins'}
@@ -41,9 +42,10 @@ class StateSortingKeys(Enum):
 class UserStateModel(Document):
     """All that one user has gained; at most one per user.
 
-    It is the sum of his events, kept in the same transactions. ``counters`` (see :mod:`..core.tally`) tell which rules may
-    have been reached, ``zones`` are the time zones he has lived in, as ``{since, zone}``. ``number`` counts his facts;
-    ``kept`` are the tasks whose coins he has although he took the answer back, so that they are not given again.
+    It is the sum of his facts up to that with its ``number``; one after it is about to be added (see :mod:`..facts`).
+    ``turn`` changes with everything that is computed from what was there. ``counters`` (see :mod:`..core.tally`) tell which
+    rules may have been reached, ``zones`` are the time zones he has lived in, as ``{since, zone}``. ``kept`` are the tasks
+    whose coins he has although he took the answer back, so that they are not given again.
     """
 
     user = ReferenceField(User, required=True)
@@ -56,6 +58,7 @@ class UserStateModel(Document):
     zones = ListField(DictField())
     counters = DictField()
     number = LongField(default=0)
+    turn = LongField(default=0)
     kept = ListField(StringField())
 
     meta = {
@@ -80,12 +83,14 @@ class UserStateModel(Document):
     @classmethod
     def ensure(cls, user_id: ObjectId) -> None:
         """Make the state of a user unless there is one. Not for use inside a transaction."""
-        empty = {'_cls': cls._class_name, 'level': 0, 'achievements': [], 'number': 0}
-        empty |= {field: Decimal128('0') for field in AMOUNTS.values()}
-        empty |= {'lastChanged': to_text(datetime.now(UTC))}
         collection = cls._get_collection()
         if collection.find_one({'user': user_id}, {'_id': 1}) is not None:
             return
+        # If an older one was deleted by hand, the numbers of its facts are taken, and nobody gets a badge twice.
+        badges = AwardModel._get_collection().distinct('rule', {'user': user_id})
+        empty = {'_cls': cls._class_name, 'achievements': badges, 'number': EventModel.last_number(user_id), 'level': 0}
+        empty |= {field: Decimal128('0') for field in AMOUNTS.values()}
+        empty |= {'lastChanged': to_text(datetime.now(UTC)), 'turn': 0}
         zone = User.objects(pk=user_id).scalar('time_zone').first()
         if zone:  # told before the game knew of this user
             empty |= {'zones': [{'since': datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), 'zone': zone}]}
