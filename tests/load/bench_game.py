@@ -35,10 +35,11 @@ from vulyk.ext.worksession import WorkSessionManager
 from vulyk.models.stats import WorkSession
 from vulyk.models.user import Group, User
 
-ANSWERS, FEW_ANSWERS = 2_000, 667
+ANSWERS, FEW_ANSWERS = 2_000, 400
 RULES, WITHIN_REACH = 200, 20
 PAST, PAST_DAYS = 10_000, 730  # work sessions of each volunteer
-ENOUGH_AWARDS = 60  # in 2,000 answers
+ENOUGH_AWARDS = 51  # in 2,000 answers
+STRETCH = ANSWERS * WITHIN_REACH // ENOUGH_AWARDS  # so many answers of one volunteer reach all of them
 PROFILED = 40
 KIND, OTHER = 'game_task', 'other_task'
 DATABASE = 'bench_game'
@@ -177,7 +178,7 @@ def _seed(app: Flask, volunteers: int, each: int) -> list[bench_site.Volunteer]:
         add_batch('all', loaded, kind, 'default')
         past = _past()
         users = [_seed_user(number, past) for number in range(2 * volunteers + 1)]
-        _seed_rules(past, each)
+        _seed_rules(past)
     return [bench_site.Volunteer(app, KIND, user_id) for user_id in users]
 
 
@@ -208,21 +209,21 @@ def _seed_user(number: int, past: list[tuple[datetime, str]]) -> ObjectId:
     return user.id
 
 
-def _seed_rules(past: list[tuple[datetime, str]], each: int) -> None:
+def _seed_rules(past: list[tuple[datetime, str]]) -> None:
 
-    rules = [*_near(past, each), *_far()]
+    rules = [*_near(past), *_far()]
     for number, (project, facts) in enumerate(rules):
         RuleModel.from_rule(new_rule(f'rule {number}', project, bonus=5, **facts)).save(force_insert=True)
     if len(rules) != RULES:
         raise bench_site.BenchError(f'{len(rules)} rules were made, {RULES} are wanted.')
 
 
-def _near(past: list[tuple[datetime, str]], each: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rules that are reached one after the other while each volunteer gives his answers."""
+def _near(past: list[tuple[datetime, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rules that are reached one after the other while a volunteer gives his next ``STRETCH`` answers."""
     for number in range(WITHIN_REACH):
         project = KIND if number % 2 else ''
         mine = [ended for ended, name in past if project in ('', name)]
-        more = 1 + (number + 1) * each // (WITHIN_REACH + 1)
+        more = 1 + (number + 1) * STRETCH // (WITHIN_REACH + 1)
         semantics = 'calendar' if number % 4 > 1 else 'vulyk'
         if number % 3 == 0:
             yield project, {'tasks_number': len(mine) + more, 'semantics': semantics}

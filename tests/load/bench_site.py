@@ -119,10 +119,11 @@ class Profiler:
     def cost(self, action: Callable[[], Any]) -> dict[str, Any]:
         """``{'commands', 'keys', 'documents', 'result'}`` of an action."""
         entries = self._database['system.profile']
+        time.sleep(0.01)  # the last write of what came before was not waited for
         mine = {'appName': APP_NAME}
         seen, committed = entries.count_documents(mine), self._committed()
         result = action()
-        time.sleep(0.01)  # the last write of done is not waited for
+        time.sleep(0.01)  # nor is that of the action
         noted = list(entries.find(mine, {'keysExamined': 1, 'docsExamined': 1}).skip(seen))
         return {
             'commands': len(noted) + self._committed() - committed,  # commits belong to another database
@@ -349,9 +350,9 @@ class Site:
         number: int = self._data.reports.count_documents({'createdBy': {'$in': [ObjectId(one) for one in users]}})
         return number
 
-    def lists(self) -> list[dict[str, Any]]:
-        """What the lists of the admin pages cost, with a tenth as many people as tasks."""
-        return bench_admin.measure(self.app, MAIN.type_name, self.profiler, self.size // 10)
+    def lists(self, looks: int) -> list[dict[str, Any]]:
+        """What the lists of the admin pages cost, with a tenth as many people as tasks; each is timed that often."""
+        return bench_admin.measure(self.app, MAIN.type_name, self.profiler, self.size // 10, looks)
 
     def check(self) -> list[str] | None:
         """What the platform's checker finds wrong; None where that would take too long."""
