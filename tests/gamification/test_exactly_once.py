@@ -134,6 +134,27 @@ def test_batch_paid_while_an_answer_is_being_counted_leaves_no_coin_behind(play,
     assert amounts_of(member) == (1, 1, 0)
 
 
+def test_answer_that_was_counted_after_both_looks_at_its_batch_is_paid(play, member, monkeypatch):
+    (task,) = play.tasks(1)
+    real = facts._store
+
+    def close_and_pay_twice():
+        with play.app.app_context():
+            Batch.objects(pk=task.batch.id).update_one(closed=True)
+            listeners.pay_batch(task.batch.id)
+
+    def be_slow(*args, **kwargs):
+        monkeypatch.setattr(facts, 'SLOW_S', -1)
+        stranger = threading.Thread(target=close_and_pay_twice)
+        stranger.start()
+        stranger.join()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(facts, '_store', be_slow)
+    play.answer(member, task)
+    assert amounts_of(member) == (1, 1, 0)
+
+
 def test_key_of_a_paid_batch_names_batch_completion_and_user(play, member):
     rich(play, member)
     (fact,) = facts_of(member, kind='batch')

@@ -164,6 +164,18 @@ def test_site_without_the_game_leaves_no_marks(app, play, member):
     assert (facts_of(member), state_of(member)) == ([], {})
 
 
+def test_counters_of_an_older_version_are_made_anew(play, member):
+    rule = make_rule(tasks_number=3)
+    play.answer(member)
+    older = {'scopes': [{'scope': '', 'window': 9, 'total': 1, 'utc': {'recent': b''}, 'local': {'recent': b''}}]}
+    older |= {'last': None, 'gap': 0, 'zone': 'UTC'}
+    UserStateModel._get_collection().update_one({'user': member.id}, {'$set': {'counters': older}})
+    play.answer(member)
+    play.answer(member)
+    assert state_of(member)['achievements'] == [rule.id]
+    assert audit.audit(member.id) == []
+
+
 def test_longer_rule_has_the_counters_made_anew(play, member):
     start = play.clock.now
     for day in range(40):

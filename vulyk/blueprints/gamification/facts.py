@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from bson import Decimal128, ObjectId
 from mongoengine.connection import get_connection
@@ -24,7 +24,7 @@ from pymongo.errors import DuplicateKeyError
 from vulyk.blueprints.gamification import history
 from vulyk.blueprints.gamification.core.amounts import ZERO, exact, minus, total
 from vulyk.blueprints.gamification.core.rules import Rule
-from vulyk.blueprints.gamification.core.tally import LATE_DAYS, Counters, Today, TooLateError, needs_of
+from vulyk.blueprints.gamification.core.tally import FORMAT, LATE_DAYS, Counters, Today, TooLateError, needs_of
 from vulyk.blueprints.gamification.game import gamified_type, the_game, worth
 from vulyk.blueprints.gamification.history import Reached, Session
 from vulyk.blueprints.gamification.models.events import (
@@ -56,6 +56,7 @@ T = TypeVar('T')
 State = dict[str, Any]
 
 PATIENCE_S = 0.1  # how long somebody who has stored a fact may take to change the state
+SLOW_S = 60  # whoever takes longer may have missed both looks at those who are to be paid for a batch
 
 
 class AlreadyBookedError(Exception):
@@ -131,7 +132,7 @@ def book_answer(answered: Answered, state: State | None = None) -> None:
 
     :param state: of its author, if that was read a moment ago; should it have changed since, that is noticed.
     """
-    just_read = [state] if state else []
+    just_read, began = [state] if state else [], time.monotonic()
     is_gamified = gamified_type(answered.task_type) is not None
 
     def book() -> None:
@@ -148,15 +149,20 @@ def book_answer(answered: Answered, state: State | None = None) -> None:
             _with_state(answered.user, book, at_once=True)
     except AlreadyBookedError:  # by somebody who may have been killed before he was done
         catch_up(answered.user)
+    if time.monotonic() - began > SLOW_S and _is_closed(answered.batch):
+        pay_user(answered.batch, answered.user)
+
+
+def _is_closed(batch_id: str | None) -> TypeGuard[str]:
+    return Batch._get_collection().find_one({'_id': batch_id, 'closed': True}, {'_id': 1}) is not None
 
 
 def _look(answered: Answered, just_read: list[State]) -> _View:
     """Everything in one question: each further one would make the volunteer wait longer.
 
-    :param just_read: at most one state, which is taken from it: it is good for one try.
-
     In a transaction all of it is asked for; else what is known, and cannot change so soon, is not.
 
+    :param just_read: at most one state, which is taken from it: it is good for one try.
     :raises _NoStateError: the user has no state yet.
     """
     known, batch = answered.circumstances, {}
@@ -629,11 +635,12 @@ def _add_to_state(
 
 def _changes(state: State, counters: Counters) -> dict[str, Any]:
     """What of the stored counters is not so any more, as ``{path: value}``: of kilobytes usually a few numbers."""
-    return dict(_differences('counters', state.get('counters'), counters.to_dict()))
+    stored, wanted = state.get('counters') or {}, counters.to_dict()
+    return dict(_differences('counters', stored, wanted)) if stored.get('format') == FORMAT else {'counters': wanted}
 
 
 def _differences(path: str, stored: Any, wanted: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(stored, dict) and isinstance(wanted, dict) and stored:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
         for name, value in wanted.items():
             yield from _differences(f'{path}.{name}', stored.get(name), value)
     elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
