@@ -104,8 +104,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, the others in the order that chance has given them: who gets a long one last lets others wait."""
-    order = {folder: place for place, folder in enumerate(('packaging', 'faults', 'browser'))}
-    items.sort(key=lambda item: order.get(item.path.relative_to(TESTS).parts[0], len(order)))
+    first = ('packaging', 'browser/test_accessibility', 'faults', 'browser', '')
+    names = {item: item.path.relative_to(TESTS).as_posix() for item in items}
+    items.sort(key=lambda item: next(place for place, start in enumerate(first) if names[item].startswith(start)))
 
 
 def _remove_folder() -> None:
