@@ -144,6 +144,7 @@ def test_answer_that_was_counted_after_both_looks_at_its_batch_is_paid(play, mem
             listeners.pay_batch(task.batch.id)
 
     def be_slow(*args, **kwargs):
+        monkeypatch.setattr(facts, '_store', real)
         monkeypatch.setattr(facts, 'SLOW_S', -1)
         stranger = threading.Thread(target=close_and_pay_twice)
         stranger.start()

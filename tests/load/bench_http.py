@@ -23,6 +23,8 @@ from tests.load.bench_site import EIGHT, BenchError
 
 WORKERS, THREADS = 2, 8
 PATIENCE_S = 60
+# Everything is imported before the workers are forked: not once by each of them.
+_GUNICORN = f'import {bench_app.__name__}; from gunicorn.app.wsgiapp import run; run()'
 _FORM = urlencode({'result': orjson.dumps(RESULT)}).encode()
 
 
@@ -32,7 +34,7 @@ def gunicorn(application: str, scratch: Path, **arguments: str) -> Iterator[int]
     log = scratch / f'gunicorn-{application}-{arguments.get("database", "")}.log'
     with socket.create_server(('127.0.0.1', 0)) as listener, log.open('wb') as output:
         command = [
-            *(sys.executable, '-m', 'gunicorn', '--worker-class', 'gthread', '--keep-alive', '75'),
+            *(sys.executable, '-c', _GUNICORN, '--worker-class', 'gthread', '--keep-alive', '75'),
             *('--workers', str(WORKERS), '--threads', str(THREADS), '--worker-tmp-dir', str(scratch)),
             *('--bind', f'fd://{listener.fileno()}', f'{bench_app.__name__}:{application}()'),
         ]

@@ -101,7 +101,8 @@ def _size_tables(size: int, site: Line) -> Iterator[str]:
         expired = f'{case["expired"]["commands"]} / {case["expired"]["keys"]:,}'
         yield f'    {case["name"]:<64}{times[0]:>8}{times[1]:>7}{_costs(case["costs"])}{expired:>16}'
 
-    yield from _lists_table(site['lists'])
+    if site['lists']:
+        yield from _lists_table(site['lists'])
 
 
 def _lists_table(lists: list[Line]) -> Iterator[str]:
@@ -211,6 +212,8 @@ def _rate_targets(sites: dict[int, Line]) -> Iterator[Line]:
 
 def _list_targets(sites: dict[int, Line]) -> Iterator[Line]:
     for size, site in sites.items():
+        if not site['lists']:
+            continue
         lists = [line for line in site['lists'] if not line['list'].startswith('overview')]
         slowest = max(lists, key=lambda line: percentile(line['ms'], 0.5))
         took = percentile(slowest['ms'], 0.5)

@@ -14,7 +14,7 @@ from vulyk.ext.counting import tell_task_done
 from vulyk.models.exc import WorkSessionLookUpError, WorkSessionUpdateError
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
-from vulyk.models.transaction import UNCONFIRMED, after_commit
+from vulyk.models.transaction import AT_ONCE, UNCONFIRMED, after_commit
 from vulyk.utils import aware
 
 
@@ -37,10 +37,10 @@ class WorkSessionManager:
         """Open a session now. One that is open keeps its start and activity (page reload); a finished one stays as it is."""
         self.open(task.id, task.task_type, user_id)
 
-    def open(self, task_id: str, task_type: str, user_id: ObjectId) -> None:
+    def open(self, task_id: str, task_type: str, user_id: ObjectId, *, wait: bool = True) -> None:
         """The same for those who have no document of the task.
 
-        Nobody waits for it. Should it get lost with its server, the session begins with the answer.
+        :param wait: until the server has it. Should it get lost with the server otherwise, the session begins with the answer.
         """
         new = {
             '_cls': self.work_session._class_name,
@@ -50,8 +50,9 @@ class WorkSessionManager:
             'start_time': self.clock(),
             'activity': 0,
         }
-        with suppress(DuplicateKeyError):  # there is one; MongoDB does not even say so
-            self.work_session._get_collection().with_options(write_concern=UNCONFIRMED).insert_one(new)
+        with suppress(DuplicateKeyError):  # there is one
+            sessions = self.work_session._get_collection()
+            sessions.with_options(write_concern=AT_ONCE if wait else UNCONFIRMED).insert_one(new)
 
     def record_activity(self, task: AbstractTask, user_id: ObjectId, seconds: int) -> None:
         """Add seconds of real work to the open session.

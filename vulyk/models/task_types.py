@@ -376,7 +376,7 @@ class AbstractTaskType:
         if not raw:
             return {}, {}, assigner.progress
         if task is None:
-            self.work_session_manager.open(raw['_id'], self.type_name, user.id)
+            self.work_session_manager.open(raw['_id'], self.type_name, user.id, wait=False)
             return public_facts(raw), raw, assigner.progress
         self.work_session_manager.start_work_session(task, user.id)
         return task.as_dict(), raw, assigner.progress
