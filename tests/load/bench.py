@@ -99,9 +99,9 @@ class Bench:
         self.sizes = sizes
         self.folder = folder
         small = sizes[-1] <= 10_000
-        self.rounds, self.round_trips = (8, 48) if small else (30, 240)
+        self.rounds, self.round_trips = (6, 40) if small else (30, 240)
         self._looks = (1, 2) if small else (3, 6)
-        self._list_looks = 2 if small else 5
+        self._list_looks = 1 if small else 5
         self._game_answers = bench_game.FEW_ANSWERS if small else bench_game.ANSWERS
         self._started = time.monotonic()
         self._sites: dict[str, dict[str, Any]] = {str(size): {} for size in sizes}

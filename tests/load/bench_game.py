@@ -35,7 +35,7 @@ from vulyk.ext.worksession import WorkSessionManager
 from vulyk.models.stats import WorkSession
 from vulyk.models.user import Group, User
 
-ANSWERS, FEW_ANSWERS = 2_000, 300
+ANSWERS, FEW_ANSWERS = 2_000, 200
 RULES, WITHIN_REACH = 200, 20
 PAST, PAST_DAYS = 10_000, 730  # work sessions of each volunteer
 ENOUGH_AWARDS = 51  # in 2,000 answers
