@@ -45,6 +45,30 @@ def assert_nothing_differs() -> None:
         assert audit.audit(user.id) == []
 
 
+def before(monkeypatch, name, action) -> None:
+    """Have something done just before the game gets to that step for the first time."""
+    real = getattr(facts, name)
+
+    def step(*args, **kwargs):
+        monkeypatch.setattr(facts, name, real)
+        action()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(facts, name, step)
+
+
+def by_somebody_else(play, action) -> None:
+    """Do it in another thread, outside of whatever transaction there is in this one."""
+
+    def act():
+        with play.app.app_context():
+            action()
+
+    stranger = threading.Thread(target=act)
+    stranger.start()
+    stranger.join()
+
+
 # --- repeats ----------------------------------------------------------------------------------------------------------
 
 
@@ -112,22 +136,13 @@ def test_answer_that_could_not_be_counted_before_its_batch_was_paid_gives_actual
 
 def test_batch_paid_while_an_answer_is_being_counted_leaves_no_coin_behind(play, member, monkeypatch):
     (task,) = play.tasks(1)
-    real = facts._store
 
     def close_and_pay():
-        with play.app.app_context():
-            Batch.objects(pk=task.batch.id).update_one(closed=True)
-            signals.on_batch_done.send(Batch.objects.get(pk=task.batch.id))
-            assert jobs.work('test', datetime.now(UTC))
+        Batch.objects(pk=task.batch.id).update_one(closed=True)
+        signals.on_batch_done.send(Batch.objects.get(pk=task.batch.id))
+        assert jobs.work('test', datetime.now(UTC))
 
-    def close_first(*args, **kwargs):
-        monkeypatch.setattr(facts, '_store', real)
-        stranger = threading.Thread(target=close_and_pay)
-        stranger.start()
-        stranger.join()
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(facts, '_store', close_first)
+    before(monkeypatch, '_store', lambda: by_somebody_else(play, close_and_pay))
     play.answer(member, task)
     assert amounts_of(member) == (1, 0, 1)
     work_all()  # the second look
@@ -136,22 +151,13 @@ def test_batch_paid_while_an_answer_is_being_counted_leaves_no_coin_behind(play,
 
 def test_answer_that_was_counted_after_both_looks_at_its_batch_is_paid(play, member, monkeypatch):
     (task,) = play.tasks(1)
-    real = facts._store
+    monkeypatch.setattr(facts, 'SLOW_S', -1)
 
-    def close_and_pay_twice():
-        with play.app.app_context():
-            Batch.objects(pk=task.batch.id).update_one(closed=True)
-            listeners.pay_batch(task.batch.id)
+    def close_and_pay():
+        Batch.objects(pk=task.batch.id).update_one(closed=True)
+        listeners.pay_batch(task.batch.id)
 
-    def be_slow(*args, **kwargs):
-        monkeypatch.setattr(facts, '_store', real)
-        monkeypatch.setattr(facts, 'SLOW_S', -1)
-        stranger = threading.Thread(target=close_and_pay_twice)
-        stranger.start()
-        stranger.join()
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(facts, '_store', be_slow)
+    before(monkeypatch, '_store', lambda: by_somebody_else(play, close_and_pay))
     play.answer(member, task)
     assert amounts_of(member) == (1, 1, 0)
 
@@ -344,14 +350,7 @@ def test_coins_of_an_unfinished_fact_can_be_given_away(play, member, monkeypatch
 
 def test_answer_is_not_counted_by_what_was_there_before_its_author_moved(play, member, monkeypatch):
     play.answer(member)
-    real = facts._add_to_state
-
-    def move_first(*args, **kwargs):
-        monkeypatch.setattr(facts, '_add_to_state', real)
-        set_zone(member, 'Asia/Tokyo', play.clock())
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(facts, '_add_to_state', move_first)
+    before(monkeypatch, '_add_to_state', lambda: set_zone(member, 'Asia/Tokyo', play.clock()))
     play.answer(member)
     assert [change['zone'] for change in state_of(member)['zones']] == ['Asia/Tokyo']
     assert amounts_of(member) == (2, 0, 2)

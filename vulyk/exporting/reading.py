@@ -106,7 +106,7 @@ def _may_pass(error: PyMongoError) -> bool:
 
 @contextmanager
 def _snapshot() -> Generator[ClientSession, None, None]:
-    """All that is read in this session is as it was at one moment; the server remembers it for five minutes."""
+    """All that is read with it is as it was at one moment; the server remembers that for five minutes."""
     with get_connection().start_session(snapshot=True) as session:
         yield session
 

@@ -10,7 +10,7 @@ computed, is booked in the same way in a transaction.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -123,24 +123,25 @@ def state_along(user_id: ObjectId) -> tuple[str, str, ObjectId]:
     return UserStateModel._get_collection_name(), 'user', user_id
 
 
-def book_answer(answered: Answered, state: State | None = None) -> None:
+def book_answer(answered: Answered, take_state: Callable[[], State | None] = lambda: None) -> None:
     """Count an answer: points, coins, badges, level. Told again it changes nothing.
 
     On a single server the volunteer does not wait until it is safe: who loses it loses the note too that it was told.
 
     One of a task type that earns nothing only moves the counters of the rules for all types.
 
-    :param state: of its author, if that was read a moment ago; should it have changed since, that is noticed.
+    :param take_state: gives the state of its author, if that was read a moment ago; should it have changed since, that is
+        noticed.
     """
-    just_read, began = [state] if state else [], time.monotonic()
+    began = time.monotonic()
     is_gamified = gamified_type(answered.task_type) is not None
 
     def book() -> None:
         if is_gamified:
-            _book_answer(answered, _look(answered, just_read))
+            _book_answer(answered, _look(answered, take_state))
         else:
             with suppress(_NoStateError):  # the counters will be made with the first answer that earns something
-                _count_only(answered, _look(answered, just_read))
+                _count_only(answered, _look(answered, take_state))
 
     try:
         try:
@@ -157,54 +158,48 @@ def _is_closed(batch_id: str | None) -> TypeGuard[str]:
     return Batch._get_collection().find_one({'_id': batch_id, 'closed': True}, {'_id': 1}) is not None
 
 
-def _look(answered: Answered, just_read: list[State]) -> _View:
-    """Everything in one question: each further one would make the volunteer wait longer.
+def _look(answered: Answered, take_state: Callable[[], State | None]) -> _View:
+    """What has come with the answer, or cannot change so soon, is only asked for in a transaction.
 
-    In a transaction all of it is asked for; else what is known, and cannot change so soon, is not.
-
-    :param just_read: at most one state, which is taken from it: it is good for one try.
     :raises _NoStateError: the user has no state yet.
     """
-    known, batch = answered.circumstances, {}
-    wanted: dict[str, dict[str, Any]] = {}
-    if known is None or known.ended is None or is_in_transaction():
-        known = None
-        session = {'user': answered.user, 'task': answered.task, 'answer': answered.id}
-        wanted['account'] = _also(User, {'_id': answered.user}, 'processed')
-        wanted['session'] = _also(WorkSession, session, 'end_time', 'activity')
-    if answered.batch is not None:
-        batch = None if is_in_transaction() else _far_from_done.known(answered.batch)
-        if batch is None:
-            facts = ('batchMeta', 'closed', 'tasksCount', 'tasksProcessed')
-            wanted['batch'] = _also(Batch, {'_id': answered.batch}, *facts)
-    just_read = [just_read.pop()] if just_read and not is_in_transaction() else []
-    state = just_read[0] if just_read and not wanted else _state_of(answered.user, wanted)
-    found = {name: next(iter(state.pop(name)), {}) for name in wanted}
-    if batch is None:
-        batch = found['batch']
-        if (batch.get('tasksCount') or 0) - (batch.get('tasksProcessed') or 0) > MANY_LEFT:
-            _far_from_done.put(answered.batch, batch)
-    if known is not None:
-        return _View(state, known.total, batch, rule_table(), as_stored(known.ended), known.seconds, has_session=True)
-    account, session = found['account'], found['session']
+    state, known = None, None
+    if not is_in_transaction():
+        state, known = take_state(), answered.circumstances
+    state = state or _state_of(answered.user)
+    if known is None or known.ended is None:
+        known = _circumstances_of(answered)
     return _View(
         state=state,
-        answers=int(account.get('processed') or 0) if account else None,
-        batch=batch,
+        answers=known.total,
+        batch=_batch_of(answered),
         table=rule_table(),
-        ended=as_stored(session.get('end_time') or answered.created_at),
-        seconds=int(session.get('activity') or 0),
-        has_session=bool(session),
+        ended=as_stored(known.ended or answered.created_at),
+        seconds=known.seconds,
+        has_session=known.ended is not None,
     )
 
 
-# Open batches with so many tasks left that they do not close from one second to the next.
-_far_from_done: Recent[dict[str, Any]] = Recent(None, seconds=1)
+def _circumstances_of(answered: Answered) -> Circumstances:
+    mine = {'user': answered.user, 'task': answered.task, 'answer': answered.id}
+    session = WorkSession._get_collection().find_one(mine, {'end_time': 1, 'activity': 1}) or {}
+    return Circumstances(_answers_of(answered.user), session.get('end_time'), int(session.get('activity') or 0))
 
 
-def _also(model: type, where: dict[str, Any], *fields: str) -> dict[str, Any]:
-    pipeline = [{'$match': where}, {'$project': dict.fromkeys(fields, 1)}]
-    return {'from': model._get_collection_name(), 'pipeline': pipeline}  # type: ignore[attr-defined]
+def _batch_of(answered: Answered) -> dict[str, Any]:
+    """Of a batch with many tasks left it is as it was within the last second."""
+    if answered.batch is None:
+        return {}
+    batch = None if is_in_transaction() else _large_batches.known(answered.batch)
+    if batch is None:
+        fields = dict.fromkeys(('batchMeta', 'closed', 'tasksCount', 'tasksProcessed'), 1)
+        batch = Batch._get_collection().find_one({'_id': answered.batch}, fields) or {}
+        if (batch.get('tasksCount') or 0) - (batch.get('tasksProcessed') or 0) > MANY_LEFT:
+            _large_batches.put(answered.batch, batch)
+    return batch
+
+
+_large_batches: Recent[dict[str, Any]] = Recent(None, seconds=1)
 
 
 def _count_only(answered: Answered, view: _View) -> None:
@@ -528,18 +523,12 @@ def _finish(user_id: ObjectId) -> None:
     _add_to_state(state, fact, gain, counters=counters)
 
 
-def _state_of(user_id: ObjectId, also: Mapping[str, dict[str, Any]] | None = None) -> State:
+def _state_of(user_id: ObjectId) -> State:
     """The stored state of a user.
 
-    :param also: what else to look up, as ``{name: {'from': collection, 'pipeline': stages}}``; the state has lists of it then.
     :raises _NoStateError: there is none.
     """
-    state: State | None
-    if also:
-        lookups = [{'$lookup': {'as': name, **what}} for name, what in also.items()]
-        state = next(_states().aggregate([{'$match': {'user': user_id}}, *lookups]), None)
-    else:
-        state = _states().find_one({'user': user_id})
+    state: State | None = _states().find_one({'user': user_id})
     if state is None:
         raise _NoStateError
     return state
@@ -591,7 +580,7 @@ def _store(
         raise AlreadyBookedError from error
     _store_awards(document)
     if not _add_to_state(state, document, gain, counters=counters, kept=kept):
-        catch_up(state['user'])
+        in_transaction(lambda: _finish(state['user']))
 
 
 def _store_awards(fact: dict[str, Any]) -> None:

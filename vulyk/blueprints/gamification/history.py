@@ -104,7 +104,7 @@ def eligible(rules: Iterable[Rule], owned: Collection[str], task_type: str, toda
 def reached_at(
     user_id: ObjectId, rules: Iterable[Rule], counters: Counters, session: Session, zones: Zones
 ) -> Iterator[Reached]:
-    """Those of the rules that had been reached with this session.
+    """Those of the rules that had been reached when this work session ended.
 
     The database is only asked about rules that may have been, as the counters tell.
     """

@@ -88,7 +88,6 @@ def get_actual_rules(state: 'UserState', task_type_name: str, now: datetime) -> 
 def track_events(sender: object, answer: 'AbstractAnswer') -> None:
     """Give an answer what it is worth: points, coins, badges, a level."""
     task, author = answer._data['task'], answer._data['created_by']
-    state = author.take_along(*facts.state_along(author.id)) if isinstance(author, User) else None
     facts.book_answer(
         Answered(
             id=answer.id,
@@ -99,7 +98,7 @@ def track_events(sender: object, answer: 'AbstractAnswer') -> None:
             created_at=answer.created_at,
             circumstances=answer.circumstances,
         ),
-        state,
+        lambda: author.take_along(*facts.state_along(author.id)) if isinstance(author, User) else None,
     )
 
 
@@ -152,7 +151,7 @@ def hand_over(sender: 'User') -> dict[str, Any]:
     return {
         'game_state': UserStateModel._get_collection().find_one(mine, {**hidden, 'counters': 0}) or {},
         'game_badges': AwardModel._get_collection().find(mine, hidden),
-        'game_facts': EventModel._get_collection().find(mine, hidden).sort('number', 1),
+        'game_facts': EventModel._get_collection().find(mine, {**hidden, 'awards': 0}).sort('number', 1),
     }
 
 

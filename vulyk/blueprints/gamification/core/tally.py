@@ -84,6 +84,7 @@ class Days:
             self._packed = None
             self._make_room(day, newest, window)
         self._numbers[day - self._first] += 1
+        self._newest = self._numbers[-1]
 
     def _make_room(self, day: int, newest: int, window: int) -> None:
         numbers = self._numbers
@@ -118,7 +119,7 @@ class Days:
             'weekends': self.weekends,
             'first': self._first,
             'packed': self._packed,
-            'newest': self._numbers[-1] if '_numbers' in vars(self) and self._numbers else self._newest,
+            'newest': self._newest,
         }
 
 
