@@ -271,7 +271,7 @@ def _last_id() -> str | None:
     return last['_id'] if last else None
 
 
-_table = Recent(_read_table, seconds=2)
+_table = Recent(_read_table, seconds=5)
 
 
 def enabled_rules() -> list[Rule]:
@@ -281,7 +281,7 @@ def enabled_rules() -> list[Rule]:
 
 
 def rule_table() -> RuleTable:
-    """The rules in force: read anew when one is saved here, and after two seconds when another process has saved one."""
+    """The rules in force: read anew when one is saved here, and after five seconds when another process has saved one."""
     return _table.get('')
 
 
