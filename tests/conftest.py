@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from contextvars import Context
 from pathlib import Path
 from typing import ClassVar
 
@@ -170,9 +171,8 @@ class Browser(FlaskClient):
     _known: tuple[str, str] | None = None  # cookie of the session, and its token
 
     def open(self, *args, **kwargs):
-        # In a context of its own, as on a server: in the one the tests live in, requests would share flask.g.
-        with self.application.app_context():
-            return super().open(*args, **kwargs)
+        # As on a server, where no context of an application is there before the request or after it.
+        return Context().run(super().open, *args, **{'buffered': True, **kwargs})
 
     def post(self, *args, **kwargs):
         headers = dict(kwargs.pop('headers', None) or {})

@@ -5,6 +5,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import current_app
 
 from tests.accounts.conftest import PASSWORD
 from tests.factories import answer, make_group, make_tasks, make_user, signed_in
@@ -124,6 +125,14 @@ def test_features_add_their_part(hers, ada):
 
     with signals.on_personal_data_asked.connected_to(receiver):
         assert json.loads(hers.get('/account/data').text)['birds'] == [{'seen_by': 'ada'}]
+
+
+def test_features_are_asked_in_the_context_of_the_site(site, hers):
+    def receiver(user):
+        return {'birds': {'site': current_app.config['SITE_NAME']}}
+
+    with signals.on_personal_data_asked.connected_to(receiver):
+        assert json.loads(hers.get('/account/data').text)['birds'] == {'site': site.config['SITE_NAME']}
 
 
 def test_profile_shows_what_is_stored(hers, worked):

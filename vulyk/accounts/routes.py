@@ -4,7 +4,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import nh3
-from flask import Response, abort, current_app, flash, make_response, redirect, request, session, url_for
+from flask import (
+    Response,
+    abort,
+    current_app,
+    flash,
+    make_response,
+    redirect,
+    request,
+    session,
+    stream_with_context,
+    url_for,
+)
 from flask_babel import refresh
 from flask_login import current_user, login_required, logout_user
 from markupsafe import Markup
@@ -488,7 +499,7 @@ def end_other_sessions() -> Any:
 @login_required
 def download_data() -> Response:
     """Everything the site has of me, as JSON."""
-    response = Response(privacy.export(me()), content_type='application/json')
+    response = Response(stream_with_context(privacy.export(me())), content_type='application/json')
     response.headers['Content-Disposition'] = 'attachment; filename="my-data.json"'
     response.headers['Cache-Control'] = 'no-store'
     return response

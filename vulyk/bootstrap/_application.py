@@ -7,7 +7,7 @@ import flask
 from vulyk.bootstrap import _db, _operations
 
 if TYPE_CHECKING:
-    from flask.ctx import AppContext
+    from flask.ctx import AppContext, RequestContext
 
     from vulyk.models.task_types import AbstractTaskType
 
@@ -32,6 +32,11 @@ class VulykFlask(flask.Flask):
         """A context of this application; refused once another application owns the database connection."""
         _db.check_owner(self)
         return super().app_context()
+
+    def request_context(self, environ: dict[str, Any]) -> 'RequestContext':
+        """A context of a request; refused like one of the application, before Flask has begun with anything."""
+        _db.check_owner(self)
+        return super().request_context(environ)
 
     def log_exception(self, exc_info: Any) -> None:
         """Note what no view was prepared for."""
