@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.work import open_project, skip
+from tests.browser.work import hold, open_project, skip
 
 LIGHT, DARK = 'rgb(255, 255, 255)', 'rgb(23, 33, 48)'
 FIRST_GROUND = """
@@ -45,12 +45,28 @@ def test_colours_of_the_system_are_followed_while_the_page_is_open(open_browser,
     assert ground(page) == LIGHT
 
 
+# Whatever is being changed but how much shines through: only that may come and go for those who do not want motion.
+MOVING = """
+    () => document.getAnimations()
+        .filter(({effect}) => effect.getKeyframes().some(
+            ({offset, computedOffset, easing, composite, opacity, ...moved}) => Object.keys(moved).length,
+        ))
+        .map(({effect}) => effect.target.className)
+"""
+
+
 def test_nothing_moves_for_those_who_do_not_want_it(open_browser, site, user, signed_in):
     site.load_samples('transcription', 2)
     page = signed_in(open_browser(reduced_motion='reduce'), user)
-    open_project(page, 'transcription')
+    picture = hold(page, '**/media/**')
+    page.goto('/type/transcription/')
+    picture()
+    expect(page.get_by_text('Loading the picture …')).to_be_visible()
+    assert page.evaluate(MOVING) == []
+    picture().continue_()
+    expect(page.locator('.vt')).to_have_attribute('data-state', 'ready')
     page.keyboard.type('half')
     skip(page).click()
     expect(page.locator('.vk-toast')).to_be_visible()
     page.locator('.vk-more summary').click()
-    assert page.evaluate('document.getAnimations().map(({effect}) => effect.target.className)') == []
+    assert page.evaluate(MOVING) == []

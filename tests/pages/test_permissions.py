@@ -8,7 +8,9 @@ from flask.testing import FlaskClient
 
 from tests import permissions
 from tests.factories import make_group, make_tasks, make_user
+from vulyk import pages
 from vulyk.blueprints.gamification import listeners
+from vulyk.bootstrap import _errors
 from vulyk.models.user import User
 
 ARGUMENTS = {
@@ -30,8 +32,12 @@ ARGUMENTS = {
 
 
 @pytest.fixture
-def app(keep):
-    """A site with everything that can be switched on; its context is not entered, so that requests share nothing."""
+def app(keep, monkeypatch):
+    """A site with everything that can be switched on; its context is not entered, so that requests share nothing.
+
+    Pages that refuse are empty: there are a thousand, of which only the status is looked at.
+    """
+    monkeypatch.setattr(_errors, 'render_template', lambda *_, **__: '')
     app = keep('permissions', **permissions.SETTINGS, WTF_CSRF_METHODS=[])  # without tokens, which are not tried here
     listeners.disconnect(app)
     make_group('default', ['plain_task'])
@@ -99,6 +105,7 @@ def test_who_was_switched_off_is_a_visitor_at_the_next_request(app, plain, peopl
 @pytest.mark.parametrize('role', ['visitor', 'volunteer', 'project admin'])
 def test_closed_site_is_closed_to_all_but_admins(app, plain, people, login, role, monkeypatch):
     monkeypatch.setitem(app.config, 'SITE_IS_CLOSED', True)
+    monkeypatch.setattr(pages, 'page', lambda *_, **__: '')
     browser = app.test_client() if role == 'visitor' else login(people[role])
     task = make_tasks(plain, 1)[0]
     for method, rule, _ in guarded(app):
