@@ -99,9 +99,8 @@ class Bench:
         self.sizes = sizes
         self.folder = folder
         small = sizes[-1] <= 10_000
-        self.rounds, self.round_trips = (6, 40) if small else (30, 240)
+        self.rounds, self.round_trips = (6, 80) if small else (30, 240)
         self._looks = (1, 2) if small else (3, 6)
-        self._list_looks = 1 if small else 5
         self._game_answers = bench_game.FEW_ANSWERS if small else bench_game.ANSWERS
         self._started = time.monotonic()
         self._sites: dict[str, dict[str, Any]] = {str(size): {} for size in sizes}
@@ -185,9 +184,7 @@ class Bench:
         mine['problems'] = main.ask('check')
         if mine['problems']:
             raise BenchError(f'{size:,}: the checker finds {mine["problems"][:5]}')
-        # Of the large sizes each; of small ones the largest tells all.
-        is_wanted = size == self.sizes[-1] or size > AT_ONCE
-        mine['lists'] = main.ask('lists', self._list_looks) if is_wanted else []
+        mine['lists'] = main.ask('lists') if size > AT_ONCE else []
 
     def _work(self, size: int, main: Remote, floor: int, site: int, number: int) -> dict[str, Any]:
         """Eight people ask and answer; on the floor first."""

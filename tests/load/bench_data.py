@@ -98,15 +98,13 @@ class World:
         places = self._read_way(self.returned, usersCount=0, leases=[])
         self.returned = len(places)
         start = datetime.now(UTC) - timedelta(hours=1)
-        updates = []
-        for number, place in enumerate(places):
-            now = start + timedelta(milliseconds=number)
+        for number, group in enumerate(chunked(places, 20)):
+            now = start + timedelta(seconds=number)
             until = now + self.task_type.lease
             taken = [leases.claim(user, until, self.task_type.redundancy, now) for user in self._others]
             given_back = [leases.release(user, now) for user in self._others]
-            stages = [stage for update in (*taken, *given_back) for stage in update]
-            updates.append(UpdateOne({'_id': place.id}, stages))
-        self._tasks.bulk_write(updates)
+            one_by_one = [{'$set': {'returned': {'$add': ['$returned', {'$mod': ['$ord', 1000]}]}}}]
+            self._update(group, [stage for update in (*taken, *given_back, one_by_one) for stage in update])
         self._answer_in_bulk(places[: -max(1, len(places) // 10)], [self.returner])
         not_mine = {'lane': leases.RETURNED, 'usersProcessed': {'$ne': self.finished}}
         self._answer_in_bulk(self._places({'taskType': self.name, **not_mine}), [self.finished])

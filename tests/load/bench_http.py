@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import re
 import signal
 import socket
@@ -55,12 +56,9 @@ def gunicorn(application: str, scratch: Path, **arguments: str) -> Iterator[int]
         if process.poll() is not None:
             raise BenchError(f'gunicorn ended with code {process.returncode}: {_last_line(log)}')
     finally:
-        process.send_signal(signal.SIGQUIT)  # at once: nobody waits for an answer any more
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too, at once: nobody waits for an answer any more
+        process.wait()
 
 
 class Volunteer:

@@ -28,6 +28,7 @@ from vulyk.models.recent import Recent
 from vulyk.models.user import Group, User
 
 EIGHT = 8  # clients of the web server
+SETTLED_S = 0.004  # by then the server has done a write that nobody waits for
 FLOOR_TASKS = 5_000  # how many different tasks the floor works on
 CHECKED_UP_TO = 10_000  # tasks; the checker reads everything
 
@@ -104,12 +105,10 @@ class Profiler:
     def __init__(self, uri: str, database: str) -> None:
         self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(uri)
         self._database = self._client[database]
+        self._database.create_collection('system.profile', capped=True, size=64 * 1024 * 1024)
 
     def start(self) -> None:
         """Begin to note every command."""
-        self.stop()
-        self._database.drop_collection('system.profile')
-        self._database.create_collection('system.profile', capped=True, size=64 * 1024 * 1024)
         self._database.command('profile', 2)
 
     def stop(self) -> None:
@@ -119,11 +118,11 @@ class Profiler:
     def cost(self, action: Callable[[], Any]) -> dict[str, Any]:
         """``{'commands', 'keys', 'documents', 'result'}`` of an action."""
         entries = self._database['system.profile']
-        time.sleep(0.01)  # the last write of what came before was not waited for
+        time.sleep(SETTLED_S)  # the last write of what came before was not waited for
         mine = {'appName': APP_NAME}
         seen, committed = entries.count_documents(mine), self._committed()
         result = action()
-        time.sleep(0.01)  # nor is that of the action
+        time.sleep(SETTLED_S)  # nor is that of the action
         noted = list(entries.find(mine, {'keysExamined': 1, 'docsExamined': 1}).skip(seen))
         return {
             'commands': len(noted) + self._committed() - committed,  # commits belong to another database
