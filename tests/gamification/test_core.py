@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -314,6 +314,30 @@ def test_offsets_for_the_database_are_those_of_the_zones(moment, zone, other, mo
     zones = Zones(other, [(moved, zone)])
     offset = [offset for since, offset in zones.offsets(moment) if since <= moment][-1]
     assert (moment + offset).date() == zones.day(moment)
+
+
+@settings(deadline=None)
+@given(
+    st.dates(date(2020, 1, 1), date(2026, 12, 31)),
+    st.datetimes(datetime(2020, 1, 1), datetime(2026, 12, 31)),
+    st.lists(
+        st.tuples(
+            st.datetimes(datetime(2020, 1, 1), datetime(2026, 12, 31)),
+            st.sampled_from(['Europe/Kyiv', 'Pacific/Apia', 'Pacific/Pago_Pago', 'America/Sao_Paulo']),
+        ),
+        max_size=3,
+    ),
+    st.timedeltas(timedelta(days=-3), timedelta(days=3)),
+)
+def test_moments_since_a_day_are_those_at_which_it_was_that_day_or_a_later_one(day, until, moves, difference):
+    moves = [(moved.replace(tzinfo=UTC, microsecond=0), zone) for moved, zone in moves]
+    until, zones = until.replace(tzinfo=UTC, microsecond=0), Zones('Asia/Tokyo', moves)
+    spans = zones.since(day, until)
+    around = [datetime.combine(day, time(), UTC), *(moved for moved, _ in moves), *sum(spans, ())]
+    for moment in [at + shift for at in around for shift in (timedelta(0), timedelta(seconds=-1), difference)]:
+        if moment <= until:
+            is_there = any(begin <= moment and (moment < end or end == until) for begin, end in spans)
+            assert is_there == (zones.day(moment) >= day)
 
 
 def test_every_change_of_the_clock_is_found_to_the_second():

@@ -40,25 +40,34 @@ class MongoRuleQueryBuilder(RuleQueryBuilder):
         :param as_of: the moment it is asked for: later sessions do not count, and windows end there. Default: now.
         :param zones: where the user lived, for rules of the calendar. Default: UTC.
         """
-        moment = as_of or datetime.now(UTC)
-        if self._rule.semantics == VULYK:
-            stages = self._vulyk(moment)
-        else:
-            stages = self._calendar(moment, zones or Zones())
-        return [{'$match': self._sessions(user_id, moment)}, *stages, {'$count': 'count'}]
+        moment, zones = as_of or datetime.now(UTC), zones or Zones()
+        stages = self._vulyk() if self._rule.semantics == VULYK else self._calendar(moment, zones)
+        return [{'$match': self._sessions(user_id, moment, zones)}, *stages, {'$count': 'count'}]
 
-    def _sessions(self, user_id: 'ObjectId', moment: datetime) -> dict[str, Any]:
+    def _sessions(self, user_id: 'ObjectId', moment: datetime, zones: Zones) -> dict[str, Any]:
+        rule = self._rule
         ended: dict[str, Any] = {'$lte': moment}
-        if self._rule.window:
-            # For the calendar two days more, as its own days may begin earlier; it looks closer afterwards.
-            earlier = 0 if self._rule.semantics == VULYK else 2
-            ended['$gt'] = day_before(moment, self._rule.window + earlier)
         found = {'user': user_id, 'answer': _IS_THERE, 'end_time': ended}
-        if isinstance(self._rule, ProjectRule):
-            found['taskType'] = self._rule.task_type_name
+        if isinstance(rule, ProjectRule):
+            found['taskType'] = rule.task_type_name
+        if rule.window and rule.semantics == VULYK:
+            ended['$gt'] = day_before(moment, rule.window)
+        elif rule.window:
+            *earlier, (last, _) = zones.since(self._first_day(zones.day(moment)), moment)
+            ended['$gte'] = earlier[0][0] if earlier else last
+            if earlier:
+                spans = [{'end_time': {'$gte': begin, '$lt': end}} for begin, end in earlier]
+                found['$or'] = [*spans, {'end_time': {'$gte': last}}]
         return found
 
-    def _vulyk(self, moment: datetime) -> list[Stage]:
+    def _first_day(self, today: date) -> date:
+        """The first day of the calendar that counts."""
+        rule = self._rule
+        if rule.is_weekend and not rule.tasks_number:
+            return date.fromordinal(saturday_of(today.toordinal())) - timedelta(weeks=rule.days_number - 1)
+        return today - timedelta(days=rule.days_number - 1)
+
+    def _vulyk(self) -> list[Stage]:
         """Days of UTC; weekends are weeks from Sunday on."""
         rule = self._rule
         stages = _on_weekends('end_time') if rule.is_weekend else []
@@ -69,24 +78,15 @@ class MongoRuleQueryBuilder(RuleQueryBuilder):
 
     def _calendar(self, moment: datetime, zones: Zones) -> list[Stage]:
         """Days of the volunteer; a weekend is a Saturday and its Sunday."""
-        rule, today = self._rule, zones.day(moment)
-        if rule.tasks_number and not rule.days_number and not rule.is_weekend:
+        rule = self._rule
+        if rule.tasks_number and not rule.is_weekend:
             return []
         stages: list[Stage] = [{'$project': {'_id': 0, 'local': zones.local('$end_time', moment)}}]
         if rule.is_weekend:
             stages += _on_weekends('local')
         if rule.tasks_number:
-            if rule.days_number:
-                stages.append(_since(_day('$local'), today - timedelta(days=rule.days_number - 1)))
             return stages
-        if rule.is_weekend:
-            stages.append({'$group': {'_id': _saturday('$local')}})
-            last = date.fromordinal(saturday_of(today.toordinal()))
-            first = last - timedelta(weeks=rule.days_number - 1)
-        else:
-            stages.append({'$group': {'_id': _day('$local')}})
-            first = today - timedelta(days=rule.days_number - 1)
-        return [*stages, _since('$_id', first)] if rule.is_adjacent else stages
+        return [*stages, {'$group': {'_id': _saturday('$local') if rule.is_weekend else _day('$local')}}]
 
 
 class MongoRuleExecutor:
@@ -125,8 +125,3 @@ def _day(field: str) -> Stage:
 def _saturday(field: str) -> Stage:
     back = {'$cond': [{'$eq': [{'$dayOfWeek': field}, _SUNDAY]}, 24 * 3600 * 1000, 0]}
     return _day({'$subtract': [field, back]})  # type: ignore[arg-type]
-
-
-def _since(text: Any, first: date) -> Stage:
-    """Only from that day on; texts of this form sort like days."""
-    return {'$match': {'$expr': {'$gte': [text, first.isoformat()]}}}

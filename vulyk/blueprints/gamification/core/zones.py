@@ -51,6 +51,23 @@ class Zones:
                 merged.append((since, offset))
         return merged or [(start, timedelta(0))]
 
+    def since(self, day: date, until: datetime) -> list[tuple[datetime, datetime]]:
+        """``(from, to)`` of the moments up to one at which it was that day for him, or a later one; oldest first.
+
+        It is one span, unless he has moved so far to the west that it was the day before once more.
+        """
+        offsets = self.offsets(until)
+        changes = [since for since, _ in offsets[1:]]
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        found: list[tuple[datetime, datetime]] = []
+        for (_, offset), start, end in zip(offsets, [None, *changes], [*changes, until], strict=True):
+            begin = max(start or midnight - offset, midnight - offset)
+            if found and begin == found[-1][1]:
+                begin = found.pop()[0]
+            if begin < end or begin == until:
+                found.append((begin, end))
+        return found
+
     def local(self, field: str, until: datetime) -> Any:
         """An aggregation expression: the moment in ``field``, moved so that UTC shows the volunteer's day and time."""
         offsets = self.offsets(until)
