@@ -1,4 +1,4 @@
-"""Measures how fast the platform is: ``make bench``, or ``make bench SIZES=1000,10000`` for less than a minute.
+"""Measures how fast the platform is: ``make bench``, or ``make bench SIZES=1000,10000`` for about a minute.
 
 On a private MongoDB, for every size: what each route and each kind of volunteer costs the database, how long a request
 takes one client, and how many people can work at once, beside the least that the requests could cost (the *floor*). Prints
@@ -25,12 +25,12 @@ from typing import Any
 import pymongo
 
 from tests.load import bench_game, bench_http, bench_report, bench_site
+from tests.load.bench_data import AT_ONCE
 from tests.load.bench_site import BenchError
 from vulyk import mongod
 
 SIZES = '1000,10000,100000,1000000'
 SMALLEST, LARGEST = 1_000, 10_000_000
-AT_ONCE = 10_000  # tasks of a site that is seeded beside others
 RUNS = 5
 CACHE_GB = 2
 OUTPUT = Path('build/bench.json')

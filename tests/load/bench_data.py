@@ -27,6 +27,7 @@ from vulyk.models.transaction import in_transaction
 from vulyk.models.user import Group, User
 from vulyk.utils import chunked
 
+AT_ONCE = 10_000  # tasks of a site that is seeded beside others
 MOST = 100_000  # tasks that the diligent have answered or skipped
 TOGETHER = 2_000  # tasks of small batches that are imported in one transaction, which has to fit into the cache
 BY_HAND = 20  # tasks answered through the platform, by everybody they need

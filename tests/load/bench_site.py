@@ -10,6 +10,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from werkzeug.test import TestResponse
 from tests.factories import signed_in
 from tests.load import bench_admin
 from tests.load.bench_app import APP_NAME, MAIN, MANY, OTHERS, Variant, make_floor, make_site
-from tests.load.bench_data import RESULT, World
+from tests.load.bench_data import AT_ONCE, RESULT, World
 from vulyk.bootstrap import _db
 from vulyk.ext import consistency
 from vulyk.models.recent import Recent
@@ -166,12 +167,16 @@ class Site:
         _db.prepare(self.app)
         with self.app.app_context():
             Group(id='default', allowed_types=[variant.type_name for variant in self.variants]).save()
-            for variant in self.variants:
-                task_type = self.app.task_types[variant.type_name]
-                self._worlds[variant.type_name] = World(task_type, variant, self.size, answered=variant == MAIN)
+        at_once = len(self.variants) if self.size <= AT_ONCE else 1
+        with ThreadPoolExecutor(at_once) as pool:
+            self._worlds = {world.name: world for world in pool.map(self._make_world, self.variants)}
         if self.variants == (MAIN,):
             self._seed_floor()
         return [world.facts() for world in self._worlds.values()]
+
+    def _make_world(self, variant: Variant) -> World:
+        with self.app.app_context():
+            return World(self.app.task_types[variant.type_name], variant, self.size, answered=variant == MAIN)
 
     # --- requests for the next task, of all kinds of people --------------------------------------------------------------
 

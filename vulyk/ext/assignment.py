@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 PAGE = 20
 PATIENCE_MS = 1000  # how long to wait for a task that somebody is writing
 FEW_PLACES = 25  # nothing is fetched ahead when fewer fresh tasks are left
+# How many of the next loads are looked into when one turns out to be used up; then four times as many. Each costs up to three
+# keys: loads of other task types may lie between them.
+LOADS_AT_ONCE = 12
 # Clocks differ, and an update may become visible a little after the time it carries: look at the last seconds again.
-LOADS_AT_ONCE = (
-    16  # how many of the next loads are looked into when one turns out to be used up; then four times as many
-)
 OVERLAP = timedelta(seconds=10)
 _ONE_MILLISECOND = timedelta(milliseconds=1)  # the precision of stored times
 _NEVER = EPOCH - _ONE_MILLISECOND
