@@ -8,7 +8,7 @@ from tests import factories
 from tests.ext.site import Commands, Site, tables
 from vulyk import jobs, signals
 from vulyk.bootstrap import _db, create_app
-from vulyk.ext import assignment, consistency
+from vulyk.ext import assignment, consistency, leases
 from vulyk.models.progress import Progress
 from vulyk.models.tasks import MANY_LEFT, AbstractTask, Batch, Closing
 from vulyk.models.user import User
@@ -164,6 +164,25 @@ def test_returned_tasks_are_looked_at_once_by_each_volunteer(site, monkeypatch):
     assert len(quiet.commands) <= NEXT
     walk(other, 3, 'usersSkipped')
     assert site.next(site.browser(other)).keys <= KEYS
+
+
+def test_tasks_that_a_sweep_gives_back_are_looked_at_once_too(site):
+    site.load(1000)
+    user, an_hour_ago = factories.make_user(), site.kind.clock() - timedelta(hours=1)
+    tasks = AbstractTask._get_collection()
+    held = {'_id': {'$in': [task['_id'] for task in tasks.find({}, {'_id': 1}, limit=400)]}}
+    tasks.update_many(held, leases.claim(factories.make_user().id, an_hour_ago, 3, an_hour_ago - timedelta(hours=1)))
+    assert assignment.reap(an_hour_ago) == 400
+    mine = [task['_id'] for task in tasks.find(held, {'_id': 1}, sort=[('returned', 1)], limit=390)]
+    tasks.update_many({'_id': {'$in': mine}}, {'$set': {'usersSkipped': [user.id]}})
+    site.forget()
+    browser, keys = site.browser(user), []
+    site.done(browser, site.next(browser).task)
+    for _ in range(9):
+        cost = site.next(browser)
+        site.done(browser, cost.task)
+        keys.append(cost.keys)
+    assert max(keys) <= KEYS
 
 
 def test_fetching_ahead_costs_three_more_commands_and_one_for_each_task(site):

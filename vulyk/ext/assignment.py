@@ -556,7 +556,7 @@ def reap(now: datetime, task_type: str | None = None) -> int:
         where['taskType'] = task_type
     try:
         with pymongo.timeout(PATIENCE_MS / 1000):
-            return AbstractTask._get_collection().update_many(where, leases.settle(now)).modified_count
+            return AbstractTask._get_collection().update_many(where, leases.sweep(now)).modified_count
     except PyMongoError as error:
         if not error.timeout:
             raise

@@ -148,6 +148,15 @@ def settle(now: datetime) -> list[Stage]:
     ]
 
 
+def sweep(now: datetime) -> list[Stage]:
+    """Settle many tasks at once; those that are returned by it are so within a second, each at a moment of its own.
+
+    Whoever walks past returned tasks remembers the moment he has come to, and would look at all of the same moment again.
+    """
+    spread = {'$add': [now, {'$mod': [{'$ifNull': ['$ord', 0]}, 1000]}]}
+    return [*settle(now), {'$set': {'returned': {'$cond': [{'$eq': ['$returned', now]}, spread, '$returned']}}}]
+
+
 def _drop_expired(now: datetime) -> Stage:
     """Its holder has walked past the task: only as one returned now he finds it again."""
     live = {'$filter': {'input': _LEASES, 'cond': {'$gt': ['$$this.until', now]}}}
