@@ -759,7 +759,7 @@ def test_documented_error_is_raised(site, kind, call):
 
 
 @pytest.mark.parametrize('signal', ['on_task_done', 'on_batch_done'])
-def test_signal_reaches_its_receivers(signal):
+def test_signal_reaches_its_receivers(app, signal):
     heard = []
 
     def receiver(sender, **kwargs):
