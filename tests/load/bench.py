@@ -98,7 +98,7 @@ class Bench:
     def __init__(self, sizes: list[int], folder: Path) -> None:
         self.sizes = sizes
         self.folder = folder
-        small = sizes[-1] <= 10_000
+        small = sizes[-1] <= AT_ONCE
         self.rounds, self.round_trips = (6, 80) if small else (30, 240)
         self._looks = (1, 2) if small else (3, 6)
         self._game_answers = bench_game.FEW_ANSWERS if small else bench_game.ANSWERS

@@ -14,6 +14,7 @@ from vulyk.models.tasks import AbstractAnswer, AbstractTask
 from vulyk.models.user import Group, User
 from vulyk.utils import chunked
 
+LOOKS = 5  # at each list
 GIVEN_UP = 'There is too much to look through.'
 
 
@@ -66,7 +67,7 @@ def _keeper(number: int) -> dict[str, Any]:
     return {**person.to_mongo(), 'usernameKey': f'keeper{number}', 'emailKey': person.email}
 
 
-def measure(app: Flask, type_name: str, profiler: Any, people: int, looks: int) -> list[dict[str, Any]]:
+def measure(app: Flask, type_name: str, profiler: Any, people: int) -> list[dict[str, Any]]:
     """``{'list', 'ms', 'commands', 'keys', 'documents', 'given_up'}`` of each list."""
     with app.app_context():
         make_keepers(people)
@@ -75,11 +76,11 @@ def measure(app: Flask, type_name: str, profiler: Any, people: int, looks: int) 
         browser = app.test_client()
         with browser.session_transaction() as session:
             session.update(signed_in(admin))
-    return [{'list': name, **_look(browser, path, profiler, looks)} for name, path in found.items()]
+    return [{'list': name, **_look(browser, path, profiler)} for name, path in found.items()]
 
 
-def _look(browser: Any, path: str, profiler: Any, looks: int) -> dict[str, Any]:
-    ms = list(_times(browser, path, looks))
+def _look(browser: Any, path: str, profiler: Any) -> dict[str, Any]:
+    ms = list(_times(browser, path))
     profiler.start()
     cost = profiler.cost(lambda: browser.get(path))
     profiler.stop()
@@ -89,9 +90,9 @@ def _look(browser: Any, path: str, profiler: Any, looks: int) -> dict[str, Any]:
     return {**cost, 'ms': ms, 'given_up': GIVEN_UP in response.text}
 
 
-def _times(browser: Any, path: str, looks: int) -> Iterator[float]:
+def _times(browser: Any, path: str) -> Iterator[float]:
     browser.get(path)  # days that are over are counted once
-    for _ in range(looks):
+    for _ in range(LOOKS):
         start = time.perf_counter()
         browser.get(path)
         yield 1000 * (time.perf_counter() - start)

@@ -354,9 +354,9 @@ class Site:
         number: int = self._data.reports.count_documents({'createdBy': {'$in': [ObjectId(one) for one in users]}})
         return number
 
-    def lists(self, looks: int) -> list[dict[str, Any]]:
-        """What the lists of the admin pages cost, with a tenth as many people as tasks; each is timed that often."""
-        return bench_admin.measure(self.app, MAIN.type_name, self.profiler, self.size // 10, looks)
+    def lists(self) -> list[dict[str, Any]]:
+        """What the lists of the admin pages cost, with a tenth as many people as tasks."""
+        return bench_admin.measure(self.app, MAIN.type_name, self.profiler, self.size // 10)
 
     def check(self) -> list[str] | None:
         """What the platform's checker finds wrong; None where that would take too long."""
