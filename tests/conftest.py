@@ -31,9 +31,11 @@ sys.path.insert(0, str(FIXTURES))
 
 _FOLDER = 'VULYK_TEST_FOLDER'
 _IN_MEMORY = Path('/dev/shm')
-# A server saves itself every minute and looks after what tests do not have; that is part of its work here.
+# A server saves itself every minute and looks after what tests do not have; that is part of its work here. What tests have
+# deleted it keeps for five minutes, for those who read what was, and every reader has to walk past it.
 _CARELESS = {
-    'syncdelay': 600,
+    'syncdelay': 20,
+    'minSnapshotHistoryWindowInSeconds': 5,
     'journalCommitInterval': 500,
     'enableFlowControl': False,
     'ttlMonitorEnabled': False,
@@ -125,7 +127,7 @@ def test_folder() -> Path:
 @pytest.fixture(scope='session')
 def mongo_uri(test_folder: Path) -> str:
     """The address of the MongoDB that all tests share; each worker uses its own database."""
-    address = mongod.acquire(test_folder / 'mongo')
+    address = mongod.acquire(test_folder / 'mongo', cache_gb=0.5)
     with pymongo.MongoClient(address) as client:
         _forget_at_a_crash(client)
         for name, value in _CARELESS.items():

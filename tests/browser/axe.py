@@ -10,16 +10,23 @@ AXE = (Path(axe_playwright_python.__file__).parent / 'axe.min.js').read_text(enc
 # the colour of the text around it, and all that lies behind it.
 LOOKS = """
     () => {
+        const layers = new Map();  // what lies behind an element, found once for all that is in it
+        const behind = element => {
+            if (element && !layers.has(element)) {
+                const {backgroundColor, backgroundImage, opacity} = getComputedStyle(element);
+                const own = [
+                    backgroundColor !== 'rgba(0, 0, 0, 0)' && backgroundColor,
+                    backgroundImage !== 'none' && backgroundImage,
+                    opacity !== '1' && opacity,
+                ];
+                layers.set(element, [...own.filter(Boolean), behind(element.parentElement)].join(' '));
+            }
+            return layers.get(element);
+        };
         const look = element => {
             const {color, fontSize, fontWeight, textDecorationLine} = getComputedStyle(element);
-            const parts = [color, fontSize, fontWeight, textDecorationLine, getComputedStyle(element.parentElement).color];
-            for (let node = element; node; node = node.parentElement) {
-                const {backgroundColor, backgroundImage, opacity} = getComputedStyle(node);
-                if (backgroundColor !== 'rgba(0, 0, 0, 0)') { parts.push(backgroundColor); }
-                if (backgroundImage !== 'none') { parts.push(backgroundImage); }
-                if (opacity !== '1') { parts.push(opacity); }
-            }
-            return parts.join(' ');
+            const around = getComputedStyle(element.parentElement).color;
+            return [color, fontSize, fontWeight, textDecorationLine, around, behind(element)].join(' ');
         };
         const isSeen = element => element.checkVisibility({opacityProperty: true, visibilityProperty: true})
             && !element.closest('[aria-hidden=true], :disabled, [aria-disabled=true]');
@@ -30,8 +37,9 @@ LOOKS = """
 LANGUAGES = {'en': 'light', 'uk': 'dark'}
 COLOURS = ['color-contrast', 'link-in-text-block']  # the rules that can find something else in another theme
 RUN = """
-    async only => {
+    async ({only, without}) => {
         const rules = {'target-size': {enabled: true}};  // of WCAG 2.2 AA, and the only one of it that is not on by itself
+        without.forEach(name => { rules[name] = {enabled: false}; });
         const options = {resultTypes: ['violations'], ...(only ? {runOnly: {type: 'rule', values: only}} : {rules})};
         const {violations} = await axe.run(document, options);
         return violations.flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.target} ${node.html.slice(0, 120)}`));
@@ -49,14 +57,16 @@ _known: set[str] = set()  # looks of which axe has had nothing to say: another p
 
 
 def complaints(page: Page, scheme: str) -> list[str]:
-    """What is wrong with the page as it is: all rules in light or in dark, then those of colours in the other."""
+    """What is wrong with the page as it is: by all rules in light or in dark, by those of colours in both."""
     found = []
     for name in ('light', 'dark'):
         page.emulate_media(color_scheme=name, reduced_motion='reduce')  # nothing is on its way to another colour
         looks = set(page.evaluate(LOOKS))
-        if name == scheme or not looks <= _known:
-            said = page.evaluate(RUN, None if name == scheme else COLOURS)
+        asked = [] if looks <= _known else COLOURS
+        if name == scheme or asked:
+            without = [rule for rule in COLOURS if rule not in asked]
+            said = page.evaluate(RUN, {'only': None if name == scheme else asked, 'without': without})
             found += [f'{name}: {one}' for one in said]
-            if not said:
+            if asked and not said:
                 _known.update(looks)
     return found

@@ -285,6 +285,7 @@ def main() -> None:
     # Everything is imported once, here.
     import vulyk_plain.models.task_types  # noqa: F401
 
+    import tests.factories  # noqa: F401
     import vulyk.bootstrap  # noqa: F401
 
     results = Path(tempfile.mkdtemp(prefix='vulyk-engine-'))
