@@ -51,6 +51,12 @@ def empty_database() -> None:
         table.forget()
 
 
+def stored() -> dict[str, list[dict[str, Any]]]:
+    """Everything in the database, ``{collection: documents}``, to compare: ``before = stored()``."""
+    db = get_db()
+    return {name: list(db[name].find(sort=[('_id', 1)])) for name in sorted(_collections_in_use(db))}
+
+
 def _collections_in_use(db: Any) -> list[str]:
     """Those that hold documents: one question to the server instead of one for each of dozens."""
     names = [name for name in db.list_collection_names() if not name.startswith('system.')]

@@ -7,12 +7,11 @@ the tokens stand between that page and the site. A page of another site does not
 import pytest
 from flask import request
 from flask_login import current_user
-from mongoengine.connection import get_db
 from werkzeug.wrappers import Response
 
 from tests import permissions
 from tests.browser.conftest import Host
-from tests.factories import make_tasks, make_user
+from tests.factories import make_tasks, make_user, stored
 from tests.pages.test_permissions import path_of
 
 FETCH = """([site, addresses]) => Promise.allSettled(addresses.map(address => fetch(site + address, {
@@ -38,12 +37,6 @@ def other():
     host.app = Response('<title>Hello</title>', mimetype='text/html')
     yield host.url
     host.stop()
-
-
-def stored() -> dict[str, list]:
-    """Everything in the database but what is counted of attempts."""
-    names = get_db().list_collection_names()
-    return {name: list(get_db()[name].find(sort=[('_id', 1)])) for name in names if not name.startswith('system.')}
 
 
 def test_nothing_that_another_origin_sends_is_done(site, page, signed_in, watch, other):

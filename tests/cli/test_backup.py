@@ -14,7 +14,7 @@ from mongoengine.connection import get_db
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from tests.factories import answer, empty_database, make_tasks, make_user
+from tests.factories import answer, empty_database, make_tasks, make_user, stored
 from vulyk import backup, control, jobs
 from vulyk.accounts import mails, services
 from vulyk.backup import BackupError
@@ -29,12 +29,6 @@ from vulyk.texts import PSEUDO
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WINDOW = 'minSnapshotHistoryWindowInSeconds'
-
-
-def stored() -> dict[str, list]:
-    names = sorted(name for name in get_db().list_collection_names() if not name.startswith('system.'))
-    found = {name: list(get_db()[name].find(sort=[('_id', 1)])) for name in names}
-    return {name: documents for name, documents in found.items() if documents}
 
 
 @pytest.fixture(autouse=True)

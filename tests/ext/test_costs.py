@@ -58,7 +58,7 @@ def walk(user: User, number: int, field: str) -> None:
 # --- next -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope='module', params=[(1000, 1), (20_000, 1), (20_000, 100)], ids='{0[0]} tasks in {0[1]}'.format)
+@pytest.fixture(scope='module', params=[(1000, 1), (6000, 1), (6000, 100)], ids='{0[0]} tasks in {0[1]}'.format)
 def size(request) -> tuple[int, int]:
     """Numbers of open tasks and of open batches."""
     return request.param

@@ -17,7 +17,7 @@ from mongoengine.base.common import _get_documents_by_db
 from mongoengine.connection import _connection_settings, _connections, _dbs, get_db
 from pymongo.monitoring import CommandListener
 
-from tests.factories import empty_database, make_user
+from tests.factories import empty_database, make_user, stored
 from vulyk import control, migrations
 from vulyk.blueprints.gamification import audit
 from vulyk.blueprints.gamification.core.rules import stable_id
@@ -174,11 +174,6 @@ def exported(app, tmp_path) -> list[Any]:
     for answer in (answer for line in lines for answer in line):
         del answer['user']['username'], answer['task']['closed']
     return lines
-
-
-def stored() -> dict[str, list[dict[str, Any]]]:
-    names = sorted(name for name in get_db().list_collection_names() if not name.startswith('system.'))
-    return {name: list(get_db()[name].find(sort=[('_id', 1)])) for name in names}
 
 
 def assert_mended(app, before: list[Any], tmp_path) -> None:

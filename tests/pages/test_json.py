@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from vulyk_plain.models.tasks import PlainAnswer
 
-from tests.factories import answer, make_tasks, make_user
+from tests.factories import answer, make_tasks, make_user, stored
 from vulyk.models import exc
 from vulyk.models.exc import TaskValidationError
 from vulyk.models.stats import WorkSession
@@ -214,7 +214,7 @@ BAD_RESULTS = {
 
 
 @pytest.mark.parametrize(('body', 'status', 'reason'), BAD_RESULTS.values(), ids=BAD_RESULTS)
-def test_bad_result_is_refused_with_the_field_and_nothing_is_stored(member, task, stored, body, status, reason):
+def test_bad_result_is_refused_with_the_field_and_nothing_is_stored(member, task, body, status, reason):
     body = {**body, 'headers': {'X-CSRFToken': member.get('/session').json['result']['csrf']}}
     if isinstance(body.get('data'), bytes):
         body.setdefault('content_type', 'application/x-www-form-urlencoded')
@@ -225,7 +225,7 @@ def test_bad_result_is_refused_with_the_field_and_nothing_is_stored(member, task
     assert stored() == before
 
 
-def test_result_the_task_type_refuses_is_422_with_its_sentence(member, task, plain, monkeypatch, stored):
+def test_result_the_task_type_refuses_is_422_with_its_sentence(member, task, plain, monkeypatch):
     def refuse(task, result):
         raise TaskValidationError('word: must not be empty.')
 
@@ -259,7 +259,7 @@ def test_documented_error_of_a_plugin_becomes_a_status_with_its_sentence(
     assert (response.status_code, response.json) == (status, {'result': {}, 'errors': ['word: is not there.']})
 
 
-def test_second_different_answer_is_409(member, task, stored):
+def test_second_different_answer_is_409(member, task):
     member.post(f'/type/plain_task/done/{task.id}', data={'result': '{"a": 1}'})
     before = stored()
     response = member.post(f'/type/plain_task/done/{task.id}', data={'result': '{"a": 2}'})
@@ -267,7 +267,7 @@ def test_second_different_answer_is_409(member, task, stored):
     assert stored() == before
 
 
-def test_skip_after_done_is_409(member, task, stored):
+def test_skip_after_done_is_409(member, task):
     member.post(f'/type/plain_task/done/{task.id}', data={'result': '{"a": 1}'})
     before = stored()
     response = member.post(f'/type/plain_task/skip/{task.id}')
@@ -317,14 +317,14 @@ def assert_refused(response: Any, status: int, *words: str) -> None:
 
 @pytest.mark.parametrize('name', ROUTES)
 @pytest.mark.parametrize('token', [True, False], ids=['token', 'no token'])
-def test_anonymous_visitor_gets_401(client, task, stored, name, token):
+def test_anonymous_visitor_gets_401(client, task, name, token):
     before = stored()
     assert_refused(send(client, ROUTES[name], task.id, token=token), 401, 'sign in')
     assert stored() == before
 
 
 @pytest.mark.parametrize('name', ROUTES)
-def test_user_who_was_switched_off_gets_401_at_the_next_request(login, task, stored, name):
+def test_user_who_was_switched_off_gets_401_at_the_next_request(login, task, name):
     user = make_user()
     member = login(user)
     user.update(set__active=False)
@@ -342,7 +342,7 @@ def test_session_of_a_deleted_user_gets_401(login, task, name):
 
 
 @pytest.mark.parametrize('name', ROUTES)
-def test_user_of_no_group_gets_403(login, task, stored, name):
+def test_user_of_no_group_gets_403(login, task, name):
     user = make_user()
     user.update(set__groups=[])
     browser = login(user)
@@ -352,7 +352,7 @@ def test_user_of_no_group_gets_403(login, task, stored, name):
 
 
 @pytest.mark.parametrize('name', ROUTES)
-def test_unknown_type_is_404(member, task, stored, name):
+def test_unknown_type_is_404(member, task, name):
     before = stored()
     path = ROUTES[name].path.replace('plain_task', 'no_such_type')
     assert_refused(send(member, ROUTES[name], task.id, path=path), 404, 'no_such_type')
@@ -361,7 +361,7 @@ def test_unknown_type_is_404(member, task, stored, name):
 
 @pytest.mark.parametrize('name', ['done', 'skip', 'activity', 'withdraw'])
 @pytest.mark.parametrize('task_id', ['no such task', '$lease', 'x' * 500, 'a%00b', '🐝'])
-def test_unknown_task_is_404(member, task, stored, name, task_id):
+def test_unknown_task_is_404(member, task, name, task_id):
     before = stored()
     assert_refused(send(member, ROUTES[name], task_id), 404, 'task')
     assert stored() == before
@@ -377,7 +377,7 @@ def test_task_of_another_type_is_404(app, member, task, name, monkeypatch, login
 
 @pytest.mark.parametrize('name', POSTS)
 @pytest.mark.parametrize('method', ['GET', 'PUT', 'DELETE'])
-def test_wrong_method_is_405_and_names_the_right_one(member, task, stored, name, method):
+def test_wrong_method_is_405_and_names_the_right_one(member, task, name, method):
     before = stored()
     response = send(member, ROUTES[name], task.id, method=method)
     assert_refused(response, 405)
@@ -386,21 +386,21 @@ def test_wrong_method_is_405_and_names_the_right_one(member, task, stored, name,
 
 
 @pytest.mark.parametrize('name', ['next', 'progress', 'media'])
-def test_post_to_a_reading_route_is_405(member, task, stored, name):
+def test_post_to_a_reading_route_is_405(member, task, name):
     before = stored()
     assert_refused(send(member, ROUTES[name], task.id, method='POST'), 405)
     assert stored() == before
 
 
 @pytest.mark.parametrize('name', POSTS)
-def test_request_without_a_token_is_400(member, task, stored, name):
+def test_request_without_a_token_is_400(member, task, name):
     before = stored()
     assert_refused(send(member, ROUTES[name], task.id, token=False), 400, 'csrf_token')
     assert stored() == before
 
 
 @pytest.mark.parametrize('name', POSTS)
-def test_token_of_somebody_else_is_400(member, login, task, stored, name):
+def test_token_of_somebody_else_is_400(member, login, task, name):
     token = login(make_user()).get('/session').json['result']['csrf']
     route, before = ROUTES[name], stored()
     response = member.open(
@@ -411,7 +411,7 @@ def test_token_of_somebody_else_is_400(member, login, task, stored, name):
 
 
 @pytest.mark.parametrize('name', ROUTES)
-def test_closed_site_is_503(app, member, task, stored, name, monkeypatch):
+def test_closed_site_is_503(app, member, task, name, monkeypatch):
     monkeypatch.setitem(app.config, 'SITE_IS_CLOSED', True)
     before = stored()
     assert_refused(send(member, ROUTES[name], task.id), 503, 'closed')
@@ -477,7 +477,7 @@ def test_task_may_be_asked_for_in_advance(member, plain):
 
 
 @pytest.mark.parametrize('ahead', ['x', '-1', '1.5', '', '٣'])
-def test_malformed_number_of_tasks_ahead_is_400(member, task, stored, ahead):
+def test_malformed_number_of_tasks_ahead_is_400(member, task, ahead):
     before = stored()
     assert_refused(member.get(f'/type/plain_task/next?ahead={ahead}'), 400, 'ahead')
     assert stored() == before
@@ -495,7 +495,7 @@ def test_batch_closes_with_the_last_answer_over_the_web(member, login, task):
 
 
 @pytest.mark.parametrize('name', ROUTES)
-def test_page_made_for_somebody_else_gets_401(member, task, stored, name):
+def test_page_made_for_somebody_else_gets_401(member, task, name):
     """A second person has signed in with the same browser: the first one's answer must not become his."""
     token, route = member.get('/session').json['result']['csrf'], ROUTES[name]
     headers, before = {'X-CSRFToken': token, 'X-Vulyk-User': str(make_user().id)}, stored()
