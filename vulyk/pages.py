@@ -30,7 +30,7 @@ from vulyk.models.recent import Recent
 from vulyk.models.stats import WorkSession
 from vulyk.models.tasks import AbstractTask, Batch, facts_of
 from vulyk.models.user import DEFAULT_GROUP, Group, User
-from vulyk.utils import HTTPStatus, accepts, get_template_path, is_own_path, json_response, resolve_task_type
+from vulyk.utils import A_YEAR, HTTPStatus, accepts, get_template_path, is_own_path, json_response, resolve_task_type
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -44,7 +44,6 @@ ALWAYS_OPEN = ('static', 'sign_in', 'logout', 'session_info', 'choose_theme', 't
 SHOWN_BATCHES, READ_BATCHES = 3, 50  # for each project on the home page
 THEMES = ('light', 'dark')
 THEME_COOKIE = 'vulyk_theme'
-A_YEAR = timedelta(days=365)
 MAX_NEXT = 2000  # characters of an address to go on to; it may have to fit into a cookie, with other things
 NOTHING_LEFT = 'There is no task having type like this'
 View = Callable[..., Any]
@@ -476,7 +475,7 @@ def media(type_id: str, digest: str) -> Response:
         body, size = wrap_file(request.environ, file, CHUNK_BYTES), file.length
         response = Response(body, content_type=file.metadata['type'], direct_passthrough=True)
         response.content_length = size
-    response.headers['Cache-Control'] = 'private, max-age=31536000, immutable'
+    response.headers['Cache-Control'] = f'private, max-age={A_YEAR}, immutable'
     response.headers['Content-Security-Policy'] = "default-src 'none'; sandbox"
     response.set_etag(digest if made is None else f'{digest}.{request.args["width"]}')
     return response.make_conditional(request, accept_ranges=True, complete_length=size)

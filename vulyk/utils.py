@@ -40,6 +40,14 @@ class HTTPStatus(IntEnum):
     UNAVAILABLE = 503
 
 
+A_YEAR = 365 * 24 * 3600  # in seconds
+
+
+def static_max_age(filename: str | None) -> int | None:
+    """How long browsers may keep a static file, in seconds: a year if its address carries a version, ``?v=…``."""
+    return A_YEAR if 'v' in flask.request.args else flask.current_app.get_send_file_max_age(filename)
+
+
 def is_own_path(target: str) -> bool:
     """Whether an address is a path of this site, for every browser: some read ``/\\`` as ``//``, and leave out tabs."""
     return target.startswith('/') and not target.startswith(('//', '/\\')) and all(ord(one) >= 32 for one in target)

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime
 
+import flask_admin
 import pytest
 from bson import DBRef, ObjectId
 from mongoengine import signals
@@ -43,6 +44,15 @@ def test_first_page_counts_and_names_plugins_that_failed(admin_client, work):
 
 
 # --- any list ------------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_the_pages_are_asked_for_once_as_long_as_the_library_stays(admin_client):
+    files = set(re.findall(r'"(/admin/static/[^"]+)"', admin_client.get('/admin/user/').text))
+    kept = {address: admin_client.get(address.replace('&amp;', '&')).cache_control.max_age for address in files}
+    assert len(kept) > 12
+    assert set(kept.values()) == {365 * 24 * 3600}
+    assert all(address.endswith(f'?v={flask_admin.__version__}') for address in kept)
+    assert admin_client.get('/admin/static/admin/js/form.js').cache_control.max_age is None
 
 
 @pytest.mark.parametrize('name', ['user', 'group', 'batch', 'task', 'answer', 'charity'])

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import flask_admin
 from flask import current_app, g, request
 from flask_admin import Admin, babel
 from flask_admin.theme import Bootstrap4Theme
@@ -33,6 +34,7 @@ def init(app: 'Flask') -> None:
         theme=Bootstrap4Theme(base_template='admin/vulyk_base.html', swatch='default'),
         csp_nonce_generator=lambda: g.csp_nonce,
     )
+    app.jinja_env.globals['admin_library_version'] = flask_admin.__version__
     app.url_value_preprocessor(_allow_large_uploads)
     with app.app_context():  # names of filters and task types are asked for while the views are built
         app.admin.add_views(

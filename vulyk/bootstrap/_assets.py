@@ -21,13 +21,13 @@ from werkzeug.utils import safe_join
 from vulyk.ext.storage import Collect, Storage
 from vulyk.models.exc import InitializationError
 from vulyk.texts import gettext
+from vulyk.utils import A_YEAR
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
 
 PACKAGE = Path(__file__).parent.parent
-A_YEAR = 365 * 24 * 3600
 _VENDOR = 'vendor'
 LEGACY_JS = [
     'jquery/jquery.min.js',

@@ -44,13 +44,12 @@ from vulyk.blueprints.module import VulykModule
 from vulyk.models import database, schema
 from vulyk.models.schema import Step
 from vulyk.models.user import User
-from vulyk.utils import HTTPStatus
+from vulyk.utils import HTTPStatus, static_max_age
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.typing import ResponseReturnValue
 
-A_YEAR = 365 * 24 * 3600
 PAGE_SIZE = 30
 MAX_PAGE = 100_000
 PARTS = ('head', 'header', 'menu', 'profile', 'scripts')
@@ -91,9 +90,7 @@ class Gamification(VulykModule):
             with app.app_context():  # names of task types are asked for while the views are built
                 app.admin.add_views(*admin.views())
 
-    def get_send_file_max_age(self, filename: str | None) -> int | None:
-        """Scripts, styles and pictures carry their version in the query."""
-        return A_YEAR if 'v' in request.args else super().get_send_file_max_age(filename)
+    get_send_file_max_age = staticmethod(static_max_age)
 
     def seed(self) -> None:
         """Give a demo instance rules, badges and funds; what is there already stays."""
