@@ -1,6 +1,7 @@
 """What axe-core says about a page: nothing, or which rule is broken by what."""
 
 from pathlib import Path
+from typing import Any
 
 import axe_playwright_python
 from playwright.sync_api import Page
@@ -36,12 +37,10 @@ LOOKS = """
 # In which theme a page is looked at by all rules, language by language; those of colours are for both.
 LANGUAGES = {'en': 'light', 'uk': 'dark'}
 COLOURS = ['color-contrast', 'link-in-text-block']  # the rules that can find something else in another theme
+ONLY_COLOURS = {'runOnly': {'type': 'rule', 'values': COLOURS}}
 RUN = """
-    async ({only, without}) => {
-        const rules = {'target-size': {enabled: true}};  // of WCAG 2.2 AA, and the only one of it that is not on by itself
-        without.forEach(name => { rules[name] = {enabled: false}; });
-        const options = {resultTypes: ['violations'], ...(only ? {runOnly: {type: 'rule', values: only}} : {rules})};
-        const {violations} = await axe.run(document, options);
+    async options => {
+        const {violations} = await axe.run(document, {resultTypes: ['violations'], ...options});
         return violations.flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.target} ${node.html.slice(0, 120)}`));
     }
 """
@@ -56,17 +55,21 @@ def prepare(page: Page) -> Page:
 _known: set[str] = set()  # looks of which axe has had nothing to say: another page with them need not be asked again
 
 
+def all_rules(*, colours: bool) -> dict[str, Any]:
+    """Options for axe; ``target-size`` is of WCAG 2.2 AA, and the only one of it that is not on by itself."""
+    return {'rules': {'target-size': {'enabled': True}, **{rule: {'enabled': colours} for rule in COLOURS}}}
+
+
 def complaints(page: Page, scheme: str) -> list[str]:
     """What is wrong with the page as it is: by all rules in light or in dark, by those of colours in both."""
     found = []
     for name in ('light', 'dark'):
         page.emulate_media(color_scheme=name, reduced_motion='reduce')  # nothing is on its way to another colour
         looks = set(page.evaluate(LOOKS))
-        asked = [] if looks <= _known else COLOURS
-        if name == scheme or asked:
-            without = [rule for rule in COLOURS if rule not in asked]
-            said = page.evaluate(RUN, {'only': None if name == scheme else asked, 'without': without})
+        is_new = not looks <= _known
+        if name == scheme or is_new:
+            said = page.evaluate(RUN, all_rules(colours=is_new) if name == scheme else ONLY_COLOURS)
             found += [f'{name}: {one}' for one in said]
-            if asked and not said:
+            if is_new and not said:
                 _known.update(looks)
     return found
