@@ -127,6 +127,7 @@ def test_folder() -> Path:
 @pytest.fixture(scope='session')
 def mongo_uri(test_folder: Path) -> str:
     """The address of the MongoDB that all tests share; each worker uses its own database."""
+    # It spent a fifteenth of its time on making room in the cache of a small site.
     address = mongod.acquire(test_folder / 'mongo', cache_gb=0.5)
     with pymongo.MongoClient(address) as client:
         _forget_at_a_crash(client)

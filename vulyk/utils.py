@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vulyk.models.user import User
 
 
+A_YEAR = 365 * 24 * 3600  # in seconds
+
+
 class HTTPStatus(IntEnum):
     """Status codes of the platform's answers."""
 
@@ -38,9 +41,6 @@ class HTTPStatus(IntEnum):
     TOO_MANY_REQUESTS = 429
     SERVER_ERROR = 500
     UNAVAILABLE = 503
-
-
-A_YEAR = 365 * 24 * 3600  # in seconds
 
 
 def static_max_age(filename: str | None) -> int | None:
