@@ -8,7 +8,6 @@ from flask import Flask
 from mongoengine.connection import get_db
 
 from vulyk import pages
-from vulyk.bootstrap import _db
 from vulyk.ext import assignment, leaderboard
 from vulyk.models import database, figures
 from vulyk.models.progress import distinct_totals
@@ -19,18 +18,17 @@ from vulyk.models.user import Group, User
 _numbers = itertools.count(1)
 
 
-_prepared: set[tuple[str, int]] = set()  # databases that have the indexes of that many models
+_prepared: set[tuple[str, tuple[type, ...]]] = set()  # databases that have the indexes of these models
 
 
 def prepare(app: Flask) -> None:
     """Empty the database of an application, whatever an earlier test has left, and make its indexes if nobody has yet."""
     empty_database()
-    state = get_db().name, len(database.MODELS)
-    if state in _prepared:
-        app.extensions['vulyk_database']['prepared'] = True
-    else:
-        _db.prepare(app)
+    state = get_db().name, tuple(database.MODELS)
+    if state not in _prepared:
+        database.prepare()  # whether or not this application has done so, which may have been before there were as many
         _prepared.add(state)
+    app.extensions['vulyk_database']['prepared'] = True
 
 
 def empty_database() -> None:

@@ -1,6 +1,7 @@
 """The server behind the connection."""
 
 import pytest
+from mongoengine import Document, StringField
 from mongoengine.connection import get_db
 
 from tests.factories import make_user
@@ -57,3 +58,15 @@ def test_preparing_twice_changes_nothing(app):
     before = AbstractTask._get_collection().index_information()
     database.prepare()
     assert AbstractTask._get_collection().index_information() == before
+
+
+def test_application_of_an_earlier_test_gets_the_indexes_of_models_that_came_later(keep, monkeypatch):
+    class Late(Document):
+        note = StringField()
+        meta = {'indexes': ['note'], 'auto_create_index': False}
+
+    keep('plain')
+    monkeypatch.setattr(database, 'MODELS', [*database.MODELS, Late])
+    keep('plain')
+    assert 'note_1' in Late._get_collection().index_information()
+    Late.drop_collection()
