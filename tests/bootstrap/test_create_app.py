@@ -5,6 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from flask import url_for
+from werkzeug.routing import Rule
 
 import vulyk
 from tests.factories import empty_database, make_user
@@ -44,6 +46,19 @@ def test_application_shows_what_themes_and_scripts_look_at(app):
     assert app.plugin_errors == {}
     assert any(path.endswith('base.js') for path in app._base_files_to_watch)
     assert app._plugin_files_to_watch == []
+
+
+def test_way_to_make_an_address_is_compiled_when_one_is_asked_for(make_app, monkeypatch):
+    compiled = []
+    compile_now = Rule._compile_builder
+    monkeypatch.setattr(
+        Rule, '_compile_builder', lambda rule, *more: compiled.append(rule.rule) or compile_now(rule, *more)
+    )
+    app = make_app()
+    assert compiled == []
+    with app.test_request_context():
+        addresses = [url_for('sign_in', rule=number) for number in range(2)]
+    assert (addresses, compiled) == (['/sign-in?rule=0', '/sign-in?rule=1'], ['/sign-in'])
 
 
 # --- two applications -------------------------------------------------------------------------------------------------
