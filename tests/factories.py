@@ -77,7 +77,7 @@ def seeds(number: int) -> list[Any]:
 
 def make_group(gid: str, allowed_types: list[str]) -> Group:
     """A group."""
-    return Group(id=gid, description=gid, allowed_types=allowed_types).save()
+    return Group(id=gid, description=gid, allowed_types=allowed_types).save(force_insert=True)
 
 
 def make_user(**fields: Any) -> User:

@@ -11,6 +11,7 @@ from tests.browser.work import answers_of, expect_state, open_project, shown_aft
 from vulyk.cli import samples
 from vulyk.demo import mark
 from vulyk.models.tasks import AbstractTask, Batch
+from vulyk.models.user import Group
 
 PASSWORD = 'a long password'
 
@@ -117,7 +118,7 @@ def test_projects_are_listed_with_their_progress_and_a_way_in(page, site, user, 
 
 
 def test_volunteer_without_a_project_is_not_left_with_an_empty_page(page, user, signed_in):
-    factories.make_group('default', [])
+    Group(id='default').save()
     signed_in(page, user).goto('/')
     expect(page.get_by_role('heading', name='There is no project for you yet')).to_be_visible()
 

@@ -22,7 +22,7 @@ from tests.browser.work import (
 )
 from vulyk.models.problems import Problem
 from vulyk.models.tasks import AbstractAnswer, AbstractTask
-from vulyk.models.user import User
+from vulyk.models.user import Group, User
 
 PASSWORD = 'a long password'
 LINE = 'Tochter, und hinterließ einen Sohn,'
@@ -342,7 +342,7 @@ def test_task_that_cannot_be_skipped_any_more_is_explained(page, site, user, tas
 def test_project_that_is_not_open_to_the_volunteer_any_more_says_so(page, user, task, watch):
     watch.expect_status(403, '/done/')
     watch.expect_status(403, '/type/transcription/)')
-    factories.make_group('default', [])
+    Group(id='default').save()
     submit(page).click()
     expect(notice(page)).to_contain_text('You are not in a group that works on “transcription”.')
     page.reload()

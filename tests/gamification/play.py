@@ -158,19 +158,21 @@ def at_once(*actions: Callable[[], object]) -> list[object]:
         return list(pool.map(run, actions))
 
 
-def make_sessions(user_id: ObjectId, moments: list[tuple[datetime, str]]) -> None:
-    """Finished sessions, of answers that exist nowhere else."""
-    if moments:
-        WorkSession._get_collection().insert_many(
-            {
-                '_cls': 'WorkSession',
-                'user': user_id,
-                'task': f't{next(_numbers)}',
-                'taskType': task_type,
-                'answer': ObjectId(),
-                'start_time': ended,
-                'end_time': ended,
-                'activity': 0,
-            }
-            for ended, task_type in moments
-        )
+def make_sessions(histories: dict[ObjectId, list[tuple[datetime, str]]]) -> None:
+    """Finished sessions ``{user: [(moment, task type)]}``, of answers that exist nowhere else."""
+    sessions = [
+        {
+            '_cls': 'WorkSession',
+            'user': user_id,
+            'task': f't{next(_numbers)}',
+            'taskType': task_type,
+            'answer': ObjectId(),
+            'start_time': ended,
+            'end_time': ended,
+            'activity': 0,
+        }
+        for user_id, moments in histories.items()
+        for ended, task_type in moments
+    ]
+    if sessions:
+        WorkSession._get_collection().insert_many(sessions)

@@ -87,7 +87,7 @@ def test_answers_of_plain_types_count_for_rules_of_all_types(play, member):
 
 def test_weekend_rules_wait_for_a_weekend(play, member):
     rule = make_rule(tasks_number=1, is_weekend=True)
-    make_sessions(member.id, [(SATURDAY - timedelta(days=7), 'game_task')])
+    make_sessions({member.id: [(SATURDAY - timedelta(days=7), 'game_task')]})
     User.objects(pk=member.id).update_one(inc__processed=1)
     play.answer(member, at=SATURDAY - timedelta(days=1))
     assert state_of(member)['achievements'] == []
@@ -189,7 +189,7 @@ def test_longer_rule_has_the_counters_made_anew(play, member):
 
 def test_state_of_an_older_version_goes_on_with_exact_amounts(play, member):
     make_rule(tasks_number=3)
-    make_sessions(member.id, [(play.clock.now - timedelta(days=day), 'game_task') for day in (3, 2)])
+    make_sessions({member.id: [(play.clock.now - timedelta(days=day), 'game_task') for day in (3, 2)]})
     User.objects(pk=member.id).update_one(set__processed=2)
     UserStateModel._get_collection().insert_one(
         {
@@ -356,6 +356,6 @@ def test_audit_does_not_take_work_in_progress_for_a_mistake(play, veteran, monke
 
 def test_sessions_are_told_in_order(member):
     moments = [(SATURDAY + timedelta(minutes=minute), 'game_task') for minute in (5, 1, 3)]
-    make_sessions(member.id, moments)
+    make_sessions({member.id: moments})
     assert [session.ended.minute for session in history.sessions_of(member.id)] == [1, 3, 5]
     assert WorkSession.objects.count() == 3
