@@ -225,7 +225,8 @@ def rules(draw: st.DrawFn) -> Rule:
 
 # Minutes around midnight somewhere, or any; steps from none to weeks.
 _EDGES = [0, 1, 4 * 60, 5 * 60, 10 * 60, 11 * 60, 18 * 60 + 15, 21 * 60, 22 * 60, 23 * 60 + 59]
-_MINUTES = st.sampled_from([*(_EDGES * 144), *range(24 * 60)])  # one in two
+_DAY = range(24 * 60)
+_MINUTES = st.sampled_from([*_EDGES * (len(_DAY) // len(_EDGES)), *_DAY])  # as many of the first kind as of the second
 _A_LITTLE = [timedelta(0), timedelta(milliseconds=1), timedelta(milliseconds=-1)]
 # Drawn at once: each draw takes longer than what is tested with it.
 _ANSWERS = st.sampled_from(list(product(_A_LITTLE, ['game_task', 'game_task', 'plain_task'])))
