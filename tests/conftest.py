@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -134,6 +135,14 @@ def mongo_uri(test_folder: Path) -> str:
         for name, value in _CARELESS.items():
             client.admin.command('setParameter', 1, **{name: value})
     return address
+
+
+@pytest.fixture(scope='session')
+def closed_port() -> Iterator[int]:
+    """A port of this machine nobody listens on; it is held, or a server that another test starts could be given it."""
+    with socket.socket() as holder:
+        holder.bind(('127.0.0.1', 0))
+        yield holder.getsockname()[1]
 
 
 def _forget_at_a_crash(client: pymongo.MongoClient) -> None:

@@ -1,7 +1,6 @@
 """What tests of building the application share."""
 
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -35,11 +34,3 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     yield write
     sys.modules.pop('local_settings', None)
-
-
-@pytest.fixture(scope='session')
-def closed_port() -> int:
-    """A port of this machine nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -50,6 +51,12 @@ def standalone():
     process.stdout.close()
     process.wait(30)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_no_server_that_starts_meanwhile_gets_the_port_of_the_database_that_is_away(closed_port):
+    with socket.socket() as server, pytest.raises(OSError, match='in use'):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as mongod does
+        server.bind(('127.0.0.1', closed_port))
 
 
 def test_application_can_be_built_without_its_database(away):

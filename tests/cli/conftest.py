@@ -1,7 +1,6 @@
 """What tests of the command line share."""
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,3 @@ def write(tmp_path: Path):
         return str(path)
 
     return write_lines
-
-
-@pytest.fixture(scope='session')
-def closed_port() -> int:
-    """A port of this machine nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]

@@ -4,7 +4,6 @@
 """
 
 import re
-import socket
 import subprocess
 from urllib.parse import urljoin, urlsplit
 
@@ -20,13 +19,9 @@ from vulyk.models.user import User
 @pytest.fixture
 def provider():
     """The address of the provider while it runs."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    command = ['node', FIXTURES / 'provider.mjs', NODE, str(port), 'http://localhost/complete/oidc/']
+    command = ['node', FIXTURES / 'provider.mjs', NODE, 'http://localhost/complete/oidc/']
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert any(line == 'ready\n' for line in process.stdout)
-        yield f'http://127.0.0.1:{port}'
+        yield next(line.strip() for line in process.stdout if line.startswith('http'))
         process.kill()
 
 
