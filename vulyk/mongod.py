@@ -190,7 +190,7 @@ def _served(home: Path) -> str | None:
     try:
         uri: str = json.loads((home / 'state.json').read_text())['uri']
         with _client(uri, timeout_s=1) as client:
-            return uri if client.admin.command('hello').get('isWritablePrimary') else None
+            return uri if _is_ours(client, home) and _is_primary(client) else None
     except (FileNotFoundError, PyMongoError):
         return None
 
@@ -262,7 +262,7 @@ def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStac
         port = _choose_port(home)
         process = _spawn(_command(mongod, data, port, cache_gb), log, lock)
         server.callback(_stop, process, home)
-        if _become_primary(process, f'127.0.0.1:{port}', log):
+        if _become_primary(process, f'127.0.0.1:{port}', home):
             uri = f'mongodb://127.0.0.1:{port}/?replicaSet={REPLICA_SET}'
             state = {'uri': uri, 'guardian': os.getpid(), 'mongod': process.pid}
             (home / 'state.tmp').write_text(json.dumps(state))
@@ -332,7 +332,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     return prepare
 
 
-def _become_primary(process: subprocess.Popen[bytes], host: str, log: Path) -> bool:
+def _become_primary(process: subprocess.Popen[bytes], host: str, home: Path) -> bool:
     """Wait until mongod is the primary of its set; False if it ended.
 
     :raises MongodError: it runs but is no primary in time.
@@ -342,9 +342,10 @@ def _become_primary(process: subprocess.Popen[bytes], host: str, log: Path) -> b
     with _client(f'mongodb://{host}/', timeout_s=0.2) as client:
         while process.poll() is None and time.monotonic() < deadline:
             try:
-                if client.admin.command('hello').get('isWritablePrimary'):
-                    return True
-                _configure(client, host)
+                if _is_ours(client, home):
+                    if _is_primary(client):
+                        return True
+                    _configure(client, host)
             except PyMongoError as error:
                 why = error
             time.sleep(0.02)
@@ -353,9 +354,19 @@ def _become_primary(process: subprocess.Popen[bytes], host: str, log: Path) -> b
             'MongoDB did not get ready within %(seconds)s s (%(why)s): see %(log)s.',
             seconds=f'{PATIENCE_S:.0f}',
             why=why,
-            log=log,
+            log=home / 'mongod.log',
         )
     return False
+
+
+def _is_ours(client: pymongo.MongoClient[dict[str, Any]], home: Path) -> bool:
+    """Whether the server that answers is the one of ``home``: somebody else's may have taken the port in between."""
+    options = client.admin.command('getCmdLineOpts')['parsed']
+    return bool(options.get('storage', {}).get('dbPath') == str(home / 'data'))
+
+
+def _is_primary(client: pymongo.MongoClient[dict[str, Any]]) -> bool:
+    return bool(client.admin.command('hello').get('isWritablePrimary'))
 
 
 def _configure(client: pymongo.MongoClient[dict[str, Any]], host: str) -> None:

@@ -181,6 +181,11 @@ def test_moved_port_is_written_into_the_replica_set(home):
         notes.insert_one({})
 
 
+def test_server_of_somebody_else_that_took_the_port_in_between_is_not_taken_for_ours(mongo_uri, tmp_path):
+    ours = subprocess.Popen(['sleep', '0.3'])  # so long it takes mongod to find out
+    assert not mongod._become_primary(ours, mongo_uri.split('/')[2], tmp_path)
+
+
 def test_ctrl_c_in_the_terminal_of_the_starter_spares_the_server_of_another_user(start, home):
     starter = start()
     other = start()
