@@ -228,19 +228,20 @@ def make_app(settings: dict):
 
 
 @pytest.fixture(scope='session')
-def _kept() -> dict[str, Flask]:
-    """Applications by name; a test that lets one be built for another database clears it."""
+def _kept() -> dict[str, tuple[Flask, dict]]:
+    """Applications and their settings by name; a test that lets one be built for another database clears it."""
     return {}
 
 
 @pytest.fixture
-def keep(_kept: dict[str, Flask], make_app) -> Callable[..., Flask]:
+def keep(_kept: dict[str, tuple[Flask, dict]], make_app) -> Callable[..., Flask]:
     """An application that is built once, with an empty database: ``keep(name)``; keywords are settings."""
 
     def find(name: str, **settings) -> Flask:
-        app = _kept.get(name)
-        if app is None or not _db.is_connected(app):
-            app = _kept[name] = make_app(**settings)
+        app, built_with = _kept.get(name, (None, None))
+        if settings != built_with or not _db.is_connected(app):
+            app = make_app(**settings)
+            _kept[name] = app, settings
         factories.prepare(app)
         return app
 

@@ -14,7 +14,7 @@ from vulyk.models.user import User
 STYLES = 'https://cdn.jsdelivr.net'  # of the provider's pages, which do without
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')  # a worker may leave the module and come back
 def provider():
     with running_provider() as address:
         yield address

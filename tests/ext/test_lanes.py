@@ -148,7 +148,7 @@ def test_tasks_of_a_deleted_batch_are_neither_kept_nor_offered(variant):
     make_tasks(kind, 2, batch='gone')
     (other,) = make_tasks(kind, 1, batch='stays')
     gone = in_hand(kind, user)
-    delete_batch('gone', purge=False)
+    delete_batch('gone', purge=False, force=True)
     assert in_hand(kind, user) == other.id
     assert in_hand(kind, make_user()) == other.id
     with pytest.raises(TaskNotFoundError):

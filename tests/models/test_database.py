@@ -70,3 +70,11 @@ def test_application_of_an_earlier_test_gets_the_indexes_of_models_that_came_lat
     keep('plain')
     assert 'note_1' in Late._get_collection().index_information()
     Late.drop_collection()
+
+
+def test_application_of_an_earlier_test_is_built_anew_for_other_settings(keep):
+    first = keep('a provider', SOCIAL_AUTH_OIDC_OIDC_ENDPOINT='http://127.0.0.1:1')
+    again = keep('a provider', SOCIAL_AUTH_OIDC_OIDC_ENDPOINT='http://127.0.0.1:1')
+    later = keep('a provider', SOCIAL_AUTH_OIDC_OIDC_ENDPOINT='http://127.0.0.1:2')
+    assert first is again
+    assert later.config['SOCIAL_AUTH_OIDC_OIDC_ENDPOINT'] == 'http://127.0.0.1:2'

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from mongoengine.errors import OperationError
@@ -294,10 +295,10 @@ def test_activity_reported_by_two_tabs_never_exceeds_the_time_that_has_passed(pl
     user, (task,) = make_user(), make_tasks(plain, 1)
     plain.get_next(user)
     session = WorkSession.objects.get()
-    session.modify(start_time=session.start_time.replace(year=session.start_time.year - 1))
-    passed = 365 * 24 * 3600
-    at_once(*[lambda: plain.record_activity(user.id, task.id, passed * 2 // 3)] * 4)
-    assert WorkSession.objects.get().activity == passed * 2 // 3
+    session.modify(start_time=session.start_time - timedelta(days=365))
+    passed_s = 365 * 24 * 3600
+    at_once(*[lambda: plain.record_activity(user.id, task.id, passed_s * 2 // 3)] * 4)
+    assert WorkSession.objects.get().activity == passed_s * 2 // 3
 
 
 # --- turns ------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from vulyk.models.social import SocialAccount, SocialNonce
 from vulyk.models.user import User
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')  # a worker may leave the module and come back
 def provider():
     with running_provider() as address:
         yield address
