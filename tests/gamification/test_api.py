@@ -265,7 +265,8 @@ def test_donation_takes_coins_and_becomes_an_event(mine, play, member):
     answer = mine.post('/gamification/donations', data={'fund_id': 'lamp', 'amount': '1.5'})
     assert (answer.status_code, answer.json) == (200, {'result': {'done': True}, 'errors': []})
     assert mine.get('/gamification/users/me/state').json['result']['state']['actual_coins'] == 3.5
-    event = mine.get('/gamification/events/all').json['result']['events'][-1]
+    events = mine.get('/gamification/events/all').json['result']['events']
+    (event,) = [event for event in events if event['acceptor_fund']]
     assert (event['coins'], event['points_given'], event['viewed']) == (-1.5, 0, True)
     assert event['acceptor_fund']['id'] == 'lamp'
     assert mine.get('/gamification/events/unseen').json['result']['events'][-1]['acceptor_fund'] is None
