@@ -269,7 +269,7 @@ def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStac
             (home / 'state.tmp').replace(home / 'state.json')
             (home / 'port').write_text(str(port))
             return process
-        if process.wait() != ADDRESS_IN_USE:  # else somebody took the port in between
+        if not _port_was_taken(process.wait(), log):
             break
     raise MongodError(_explain(process.returncode, log, mongod, home))
 
@@ -305,6 +305,11 @@ def _command(mongod: str, data: Path, port: int, cache_gb: float) -> list[str]:
         'setParameter': 'diagnosticDataCollectionEnabled=false',
     }
     return [mongod, '--nounixsocket', *(f'--{name}={value}' for name, value in options.items())]
+
+
+def _port_was_taken(code: int, log: Path) -> bool:
+    """Whether mongod ended because somebody took its port in between; when both were about to listen, by SIGABRT."""
+    return code == ADDRESS_IN_USE or os.strerror(errno.EADDRINUSE) in log.read_text(errors='replace')
 
 
 def _choose_port(home: Path) -> int:

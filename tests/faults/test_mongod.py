@@ -186,6 +186,17 @@ def test_server_of_somebody_else_that_took_the_port_in_between_is_not_taken_for_
     assert not mongod._become_primary(ours, mongo_uri.split('/')[2], tmp_path)
 
 
+TAKEN = '{"s":"F","msg":"Error listening for new connections","attr":{"error":"Address already in use"}}'
+
+
+@pytest.mark.parametrize('end', ['exit 48', f"echo '{TAKEN}'; kill -ABRT $$"], ids=['at once', 'after some work'])
+def test_server_whose_port_was_taken_in_between_starts_with_another(fake_mongod, home, tmp_path, end):
+    real, again = mongod.find_mongod(), tmp_path / 'again'
+    fake_mongod(f'[ -e "{again}" ] && exec "{real}" "$@"; touch "{again}"; {end}')
+    with collection(mongod.acquire(home)) as notes:
+        notes.insert_one({})
+
+
 def test_ctrl_c_in_the_terminal_of_the_starter_spares_the_server_of_another_user(start, home):
     starter = start()
     other = start()
