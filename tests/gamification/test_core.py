@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from bson import Decimal128
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.gamification.play import new_rule
@@ -316,28 +316,38 @@ def test_offsets_for_the_database_are_those_of_the_zones(moment, zone, other, mo
     assert (moment + offset).date() == zones.day(moment)
 
 
+# Moments by full hours from the midnight of a day, because days begin at full hours.
+HOURS = st.integers(-40, 1000).map(lambda number: timedelta(hours=number))
+MOVES = st.lists(
+    st.tuples(
+        st.integers(-1000, 1000).map(lambda number: timedelta(hours=number)),
+        st.sampled_from(
+            ['Europe/Kyiv', 'Pacific/Apia', 'Pacific/Pago_Pago', 'Pacific/Kiritimati', 'America/Sao_Paulo']
+        ),
+    ),
+    max_size=3,
+)
+
+
 @settings(deadline=None)
 @given(
-    st.dates(date(2020, 1, 1), date(2026, 12, 31)),
-    st.datetimes(datetime(2020, 1, 1), datetime(2026, 12, 31)),
-    st.lists(
-        st.tuples(
-            st.datetimes(datetime(2020, 1, 1), datetime(2026, 12, 31)),
-            st.sampled_from(['Europe/Kyiv', 'Pacific/Apia', 'Pacific/Pago_Pago', 'America/Sao_Paulo']),
-        ),
-        max_size=3,
-    ),
-    st.timedeltas(timedelta(days=-3), timedelta(days=3)),
+    st.dates(date(2020, 1, 1), date(2026, 12, 31)), HOURS, MOVES, st.timedeltas(-timedelta(days=3), timedelta(days=3))
 )
+@example(date(2026, 9, 7), timedelta(hours=-9), [(-timedelta(days=40), 'Pacific/Kiritimati')], timedelta(0))
 def test_moments_since_a_day_are_those_at_which_it_was_that_day_or_a_later_one(day, until, moves, difference):
-    moves = [(moved.replace(tzinfo=UTC, microsecond=0), zone) for moved, zone in moves]
-    until, zones = until.replace(tzinfo=UTC, microsecond=0), Zones('Asia/Tokyo', moves)
+    midnight = datetime.combine(day, time(), UTC)
+    until, moves = midnight + until, [(midnight + moved, zone) for moved, zone in moves]
+    zones = Zones('Asia/Tokyo', moves)
     spans = zones.since(day, until)
-    around = [datetime.combine(day, time(), UTC), *(moved for moved, _ in moves), *sum(spans, ())]
-    for moment in [at + shift for at in around for shift in (timedelta(0), timedelta(seconds=-1), difference)]:
+    moments = sum(spans, ())
+    assert list(moments) == sorted(set(moments))
+    for moment in [
+        at + shift
+        for at in [midnight, until, *(moved for moved, _ in moves), *moments]
+        for shift in (timedelta(0), timedelta(seconds=-1), difference)
+    ]:
         if moment <= until:
-            is_there = any(begin <= moment and (moment < end or end == until) for begin, end in spans)
-            assert is_there == (zones.day(moment) >= day)
+            assert any(begin <= moment < end for begin, end in spans) == (zones.day(moment) >= day)
 
 
 def test_every_change_of_the_clock_is_found_to_the_second():

@@ -348,6 +348,7 @@ thorough = settings(
 )
 
 
+@pytest.mark.timeout(600)  # takes ten seconds; what it finds it makes smaller for minutes, and then tells
 @settings(thorough, max_examples=2000 // CASES_PER_EXAMPLE)
 @given(volunteers)
 def test_gate_never_holds_back_what_the_pipeline_grants(app, cases):

@@ -9,6 +9,7 @@ from vulyk.zones import load
 
 FIRST_YEAR = 2000  # no answer is older; offsets are computed from here on
 _STEP = timedelta(days=7)  # no zone changes its offset twice within a week
+_TICK = timedelta(milliseconds=1)  # of the database's clock
 
 
 class Zones:
@@ -36,7 +37,7 @@ class Zones:
         The first pair also stands for everything before it. The database gets these numbers instead of names of zones: its
         own table of zones may be years older than the one used here, and then a day would begin at two moments.
         """
-        until += timedelta(milliseconds=1)  # a change at that very moment counts
+        until += _TICK  # a change at that very moment counts
         spans = [*self.changes, (until, '')]
         start, name = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), self.default
         found: list[tuple[datetime, timedelta]] = []
@@ -52,7 +53,7 @@ class Zones:
         return merged or [(start, timedelta(0))]
 
     def since(self, day: date, until: datetime) -> list[tuple[datetime, datetime]]:
-        """``(from, to)`` of the moments up to one at which it was that day for him, or a later one; oldest first.
+        """``(from, before)`` of the moments up to one at which it was that day for him, or a later one; oldest first.
 
         It is one span, unless he has moved so far to the west that it was the day before once more.
         """
@@ -60,11 +61,11 @@ class Zones:
         changes = [since for since, _ in offsets[1:]]
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
         found: list[tuple[datetime, datetime]] = []
-        for (_, offset), start, end in zip(offsets, [None, *changes], [*changes, until], strict=True):
+        for (_, offset), start, end in zip(offsets, [None, *changes], [*changes, until + _TICK], strict=True):
             begin = max(start or midnight - offset, midnight - offset)
             if found and begin == found[-1][1]:
                 begin = found.pop()[0]
-            if begin < end or begin == until:
+            if begin < end:
                 found.append((begin, end))
         return found
 
