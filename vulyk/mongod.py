@@ -267,7 +267,7 @@ def _start(home: Path, mongod: str, cache_gb: float, server: contextlib.ExitStac
             state = {'uri': uri, 'guardian': os.getpid(), 'mongod': process.pid}
             (home / 'state.tmp').write_text(json.dumps(state))
             (home / 'state.tmp').replace(home / 'state.json')
-            (home / 'port').write_text(str(port))
+            (home / 'port').write_bytes(os.fsencode(f'{port} {home}'))
             return process
         if not _port_was_taken(process.wait(), log):
             break
@@ -313,8 +313,12 @@ def _port_was_taken(code: int, log: Path) -> bool:
 
 
 def _choose_port(home: Path) -> int:
-    """The port of last time if it is free, so that clients which outlived their server find the next one."""
-    remembered = (home / 'port').read_text() if (home / 'port').exists() else ''
+    """The port of last time if it is free, so that clients which outlived their server find the next one.
+
+    A copy of the folder gets one of its own, or the clients of one site could find the server of the other.
+    """
+    known = os.fsdecode((home / 'port').read_bytes()) if (home / 'port').exists() else ''
+    remembered = known.removesuffix(f' {home}')
     for port in (int(remembered) if remembered.isdigit() else 0, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,12 +174,15 @@ def test_killed_mongod_is_replaced_when_its_user_asks_again(home):
     wait_for(lambda: not runs(old['guardian']))
 
 
-def test_moved_port_is_written_into_the_replica_set(home):
-    mongod.acquire(home)
+def test_copy_of_an_instance_has_a_port_of_its_own_and_works_with_it(home):
+    uri, copy = mongod.acquire(home), home.with_name('copy')
     assert mongod.release(home, wait_s=15)
-    (home / 'port').unlink()
-    with collection(mongod.acquire(home)) as notes:
+    shutil.copytree(home, copy)
+    own = mongod.acquire(copy)
+    with collection(own) as notes:
         notes.insert_one({})
+    assert own != uri
+    assert mongod.release(copy, wait_s=15)
 
 
 def test_server_of_somebody_else_that_took_the_port_in_between_is_not_taken_for_ours(mongo_uri, tmp_path):
