@@ -145,6 +145,15 @@ def closed_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
+@pytest.fixture(scope='session')
+def provider() -> Iterator[str]:
+    """The address of an OpenID provider; one for all modules, since a worker may leave one and come back to it."""
+    from tests.pages.provider import running_provider  # takes half a second, which few tests need
+
+    with running_provider() as address:
+        yield address
+
+
 def _forget_at_a_crash(client: pymongo.MongoClient) -> None:
     """Let no write wait for the journal: nobody will miss what this server loses if it is killed, and a tenth is saved."""
     with suppress(OperationFailure):  # of two workers at once one comes second

@@ -7,17 +7,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import LANGUAGES, complaints, prepare
-from tests.pages.provider import running_provider, settings_for
+from tests.pages.provider import settings_for
 from vulyk.models.social import SocialAccount
 from vulyk.models.user import User
 
 STYLES = 'https://cdn.jsdelivr.net'  # of the provider's pages, which do without
-
-
-@pytest.fixture(scope='session')  # a worker may leave the module and come back
-def provider():
-    with running_provider() as address:
-        yield address
 
 
 @pytest.fixture

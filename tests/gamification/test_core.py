@@ -341,11 +341,8 @@ def test_moments_since_a_day_are_those_at_which_it_was_that_day_or_a_later_one(d
     spans = zones.since(day, until)
     moments = sum(spans, ())
     assert list(moments) == sorted(set(moments))
-    for moment in [
-        at + shift
-        for at in [midnight, until, *(moved for moved, _ in moves), *moments]
-        for shift in (timedelta(0), timedelta(seconds=-1), difference)
-    ]:
+    around = [midnight, until, *(moved for moved, _ in moves), *moments]
+    for moment in [at + shift for at in around for shift in (timedelta(0), timedelta(seconds=-1), difference)]:
         if moment <= until:
             assert any(begin <= moment < end for begin, end in spans) == (zones.day(moment) >= day)
 

@@ -27,10 +27,11 @@ PEOPLE = {
 @contextmanager
 def running_provider() -> Iterator[str]:
     """The address of a provider that knows ``PEOPLE``."""
-    os.environ['AUTHLIB_INSECURE_TRANSPORT'] = '1'  # and so it stays: a worker may run two of them at once
+    os.environ['AUTHLIB_INSECURE_TRANSPORT'] = '1'
     people = [User(sub=sub, claims=claims) for sub, claims in PEOPLE.items()]
     with run_server_in_thread(user_claims=people) as server:
         yield f'http://127.0.0.1:{server.server_port}'
+    del os.environ['AUTHLIB_INSECURE_TRANSPORT']
 
 
 def settings_for(provider: str) -> dict[str, str]:

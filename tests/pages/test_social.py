@@ -11,18 +11,12 @@ from social_core.exceptions import AuthCanceled, AuthConfigurationError, AuthPro
 from werkzeug.test import TestResponse
 
 from tests.factories import make_group, make_user
-from tests.pages.provider import agree, decline, leave, running_provider, settings_for, sign_in
+from tests.pages.provider import agree, decline, leave, settings_for, sign_in
 from vulyk import social
 from vulyk.accounts import newcomers, services
 from vulyk.models.exc import InitializationError
 from vulyk.models.social import SocialAccount, SocialNonce
 from vulyk.models.user import User
-
-
-@pytest.fixture(scope='session')  # a worker may leave the module and come back
-def provider():
-    with running_provider() as address:
-        yield address
 
 
 @pytest.fixture
