@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from flask_mongoengine.documents import Document
 from mongoengine import DateTimeField, StringField
 
+from vulyk.models.exc import InitializationError
 from vulyk.models.user import User
+from vulyk.texts import gettext
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,15 +45,30 @@ def exists(instance: Path) -> bool:
 
 
 def settings(instance: Path) -> dict[str, Any]:
-    """The settings of the demo instance in this folder; the folder and its secret key are made if they are missing."""
-    path = instance / _FILE
-    if not path.is_file():
-        instance.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({'SECRET_KEY': secrets.token_hex(32)}), encoding='utf-8')
-    kept = json.loads(path.read_text(encoding='utf-8'))
+    """The settings of the demo instance in this folder; the folder and its secret key are made if they are missing.
+
+    :raises InitializationError: the folder or its file cannot be used.
+    """
+    try:
+        key = _secret_key(instance)
+    except OSError as error:
+        raise InitializationError(
+            gettext(
+                'The folder %(folder)s cannot be used (%(reason)s): make it writable for you, or choose another one '
+                '(make run INSTANCE=…).',
+                folder=instance,
+                reason=error.strerror,
+            )
+        ) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise InitializationError(
+            gettext(
+                'The file %(file)s is damaged: delete it, and start again. Whoever was signed in signs in anew.',
+                file=instance / _FILE,
+            )
+        ) from error
     return {
-        'SECRET_KEY': kept['SECRET_KEY'],
+        'SECRET_KEY': key,
         'DEMO': True,
         'EMBEDDED_MONGOD': str(instance),
         'MONGODB_SETTINGS': {'DB': 'vulyk'},
@@ -61,6 +78,15 @@ def settings(instance: Path) -> dict[str, Any]:
         'SITE_NAME': 'Vulyk',
         'SITE_MOTTO': {'en': 'Many hands, one hive', 'uk': 'Багато рук, один вулик'},
     }
+
+
+def _secret_key(instance: Path) -> str:
+    path = instance / _FILE
+    if not path.is_file():
+        instance.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({'SECRET_KEY': secrets.token_hex(32)}), encoding='utf-8')
+    return str(json.loads(path.read_text(encoding='utf-8'))['SECRET_KEY'])
 
 
 def mark() -> None:

@@ -319,8 +319,8 @@ def _choose_port(home: Path) -> int:
     """
     known = os.fsdecode((home / 'port').read_bytes()) if (home / 'port').exists() else ''
     remembered = known.removesuffix(f' {home}')
-    for port in (int(remembered) if remembered.isdigit() else 0, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
+    for port in (int(remembered) if remembered.isdecimal() else 0, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(('127.0.0.1', port))
             return int(probe.getsockname()[1])

@@ -92,3 +92,18 @@ def test_busy_port_is_told_in_one_sentence_before_anything_starts(start, instanc
     assert errors == f'Error: Port {port} is in use; choose another: make run PORT={port + 1}.\n'
     assert output == ''
     assert not instance.exists()
+
+
+def test_instance_that_cannot_be_made_is_told_in_one_sentence(start, instance):
+    instance.symlink_to('/dev/null/instance')
+    output, errors = start().communicate(timeout=20)
+    assert errors.startswith(f'Error: The folder {instance} cannot be used (')
+    assert (output, errors.count('\n')) == ('', 1)
+
+
+def test_damaged_settings_of_the_instance_are_told_in_one_sentence(start, instance):
+    instance.mkdir()
+    (instance / 'demo.json').write_text('{"SECRET')
+    output, errors = start().communicate(timeout=20)
+    assert errors.startswith(f'Error: The file {instance / "demo.json"} is damaged: ')
+    assert (output, errors.count('\n')) == ('', 1)

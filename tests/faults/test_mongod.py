@@ -185,6 +185,12 @@ def test_copy_of_an_instance_has_a_port_of_its_own_and_works_with_it(home):
     assert mongod.release(copy, wait_s=15)
 
 
+@pytest.mark.parametrize('remembered', ['99999999', '²', '', 'x'])
+def test_port_that_cannot_be_one_is_forgotten(tmp_path, remembered):
+    (tmp_path / 'port').write_text(remembered)
+    assert 0 < mongod._choose_port(tmp_path) < 2**16
+
+
 def test_server_of_somebody_else_that_took_the_port_in_between_is_not_taken_for_ours(mongo_uri, tmp_path):
     ours = subprocess.Popen(['sleep', '0.3'])  # so long it takes mongod to find out
     assert not mongod._become_primary(ours, mongo_uri.split('/')[2], tmp_path)
